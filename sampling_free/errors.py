@@ -1,0 +1,8 @@
+"""The one exception for what a user can cause and mend."""
+
+
+class UserError(ValueError):
+    """A mistake in a config, a file or a parameter, said in one sentence: what is wrong, where, what to do.
+
+    The command lines print the sentence and exit with status 2; a traceback would add nothing.
+    """
