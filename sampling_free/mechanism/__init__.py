@@ -1,0 +1,36 @@
+"""The papers' mechanism, on PyTorch alone: train on every example, at the right scale.
+
+Read in this order: `examples` (which examples train), `classification` (their loss), `foreground` and `prior` (how it
+starts), `scaling` (at what scale it goes on).
+"""
+
+from sampling_free.mechanism.classification import SigmoidCrossEntropy, sigmoid_cross_entropy_sum
+from sampling_free.mechanism.examples import AllExamples, ExampleChoice
+from sampling_free.mechanism.foreground import ForegroundStatistics
+from sampling_free.mechanism.normalization import ForegroundNormalizer
+from sampling_free.mechanism.parameters import parameter_groups
+from sampling_free.mechanism.prior import bias_of_prior, initialize_bias
+from sampling_free.mechanism.scaling import (
+    ConstantScaling,
+    FrozenScaling,
+    GuidedScaling,
+    LearnedScaling,
+    LossScaling,
+)
+
+__all__ = [
+    "AllExamples",
+    "ConstantScaling",
+    "ExampleChoice",
+    "ForegroundNormalizer",
+    "ForegroundStatistics",
+    "FrozenScaling",
+    "GuidedScaling",
+    "LearnedScaling",
+    "LossScaling",
+    "SigmoidCrossEntropy",
+    "bias_of_prior",
+    "initialize_bias",
+    "parameter_groups",
+    "sigmoid_cross_entropy_sum",
+]

@@ -1,0 +1,133 @@
+"""Plain cross-entropy summed over every example: the classification loss of Sampling-Free.
+
+Letters: N images, L levels, A anchors per place, C classes, R examples of an image, M rows.
+
+With all examples equal the loss needs no one-hot target (v1 Eq. 2, weights 1):
+
+    sum of BCE(x, y) = sum of softplus(x) - sum over foreground i of x[i, y_i] - sum of softplus over ignored rows
+
+so the raw maps are read once, as the convolution left them, and a handful of positions is looked up.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+from sampling_free.mechanism.softplus import sigmoid_times, softplus_sum
+
+
+def sigmoid_cross_entropy_sum(logits: Tensor | Sequence[Tensor], labels: Tensor, num_classes: int) -> Tensor:
+    """Sum of the C binary cross-entropies of every example that is not ignored (v1 Eq. 2, v2 Eq. 13, undivided).
+
+    Unlike `torchvision.ops.sigmoid_focal_loss` and `F.binary_cross_entropy_with_logits` it takes integer labels
+    and raw maps: no one-hot target, no permute, no concatenation. The backward pass is `sigmoid(x)` times the
+    incoming gradient, corrected at the foreground and ignored positions; only the logits and index vectors are kept.
+
+    Args:
+        logits: `(M, C)`, or a list of L raw maps `(N, A*C, H, W)` in any floating dtype and memory format.
+        labels: integers, `(M,)` or `(N, R)` with `R = sum of H*W*A` in `(H, W, A)` order, level after level:
+            class in `[0, C)`, `C` background, `-1` ignored.
+        num_classes: C; 1 for a region proposal network.
+
+    Returns:
+        Scalar, float32 (float64 for float64 logits) under any autocast.
+
+    Raises:
+        ValueError: shapes of logits and labels do not fit each other.
+    """
+    if isinstance(logits, Tensor):
+        logits, labels = [logits.reshape(*logits.shape, 1, 1)], labels.reshape(-1, 1)
+    counts = [_num_examples(level, num_classes) for level in logits]
+    expected = (logits[0].shape[0], sum(counts)) if len(logits) else tuple(labels.shape)
+    if tuple(labels.shape) != expected:
+        raise ValueError(
+            f"labels of shape {tuple(labels.shape)} do not fit logits of shapes "
+            f"{[tuple(level.shape) for level in logits]} and {num_classes} classes: expected {expected}"
+        )
+    if labels.is_floating_point():
+        raise ValueError(f"labels must be integers, not {labels.dtype}")
+    if not len(logits):
+        return torch.zeros((), device=labels.device)
+    return torch.stack(
+        [
+            _LevelCrossEntropySum.apply(level, labels_per_level, num_classes)
+            for level, labels_per_level in zip(logits, labels.split(counts, dim=1), strict=True)
+        ]
+    ).sum()
+
+
+class SigmoidCrossEntropy(nn.Module):
+    """`sigmoid_cross_entropy_sum` as a module: the classification loss that Sampling-Free trains with (v1 Eq. 2).
+
+    Every classification loss of a dense head is called like this one, so that losses are interchangeable.
+    """
+
+    def forward(self, logits: Tensor | Sequence[Tensor], labels: Tensor, num_classes: int) -> Tensor:
+        """See `sigmoid_cross_entropy_sum`."""
+        return sigmoid_cross_entropy_sum(logits, labels, num_classes)
+
+
+def _num_examples(level: Tensor, num_classes: int) -> int:
+    channels, height, width = level.shape[1:]
+    if channels % num_classes:
+        raise ValueError(f"{channels} channels of logits are no multiple of {num_classes} classes")
+    return channels // num_classes * height * width
+
+
+class _LevelCrossEntropySum(torch.autograd.Function):
+    """The sum over one raw map `(N, A*C, H, W)` with labels `(N, H*W*A)`."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, logits: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+        foreground, foreground_class = _places(
+            (labels >= 0) & (labels < num_classes), labels, logits, num_classes
+        )
+        ignored, _ = _places(labels < 0, labels, logits, num_classes)
+        ctx.save_for_backward(logits, *foreground, foreground_class, *ignored)  # type: ignore[attr-defined]
+        ctx.num_classes = num_classes  # type: ignore[attr-defined]
+        by_anchor = _by_anchor(logits, num_classes)
+        return (
+            softplus_sum(logits)
+            - _at(by_anchor, foreground, foreground_class).sum(dtype=torch.float64)
+            - softplus_sum(_rows(by_anchor, ignored))
+        ).to(torch.promote_types(logits.dtype, torch.float32))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None]:
+        logits, *places = ctx.saved_tensors  # type: ignore[attr-defined]
+        foreground, foreground_class, ignored = places[:4], places[4], places[5:]
+        grad_logits = sigmoid_times(logits, grad)
+        by_anchor = _by_anchor(grad_logits, ctx.num_classes)  # type: ignore[attr-defined]
+        image, anchor, row, column = foreground
+        by_anchor[image, anchor, foreground_class, row, column] -= grad.to(grad_logits.dtype)
+        image, anchor, row, column = ignored
+        by_anchor[image, anchor, :, row, column] = 0
+        return grad_logits, None, None
+
+
+def _by_anchor(level: Tensor, num_classes: int) -> Tensor:
+    """`(N, A*C, H, W)` seen as `(N, A, C, H, W)`, a view in every memory format."""
+    return level.unflatten(1, (-1, num_classes))
+
+
+def _places(
+    mask: Tensor, labels: Tensor, level: Tensor, num_classes: int
+) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Where `mask` `(N, H*W*A)` is true, as indices (image, anchor, row, column), and the labels there."""
+    image, example = mask.nonzero(as_tuple=True)
+    num_anchors, width = level.shape[1] // num_classes, level.shape[3]
+    place, anchor = example // num_anchors, example % num_anchors
+    return (image, anchor, place // width, place % width), labels[image, example].long()
+
+
+def _at(by_anchor: Tensor, places: tuple[Tensor, ...], classes: Tensor) -> Tensor:
+    image, anchor, row, column = places
+    return by_anchor[image, anchor, classes, row, column]
+
+
+def _rows(by_anchor: Tensor, places: tuple[Tensor, ...]) -> Tensor:
+    image, anchor, row, column = places
+    return by_anchor[image, anchor, :, row, column]

@@ -1,0 +1,99 @@
+"""How rare is the foreground? Counts of examples, from label assignment alone.
+
+Letters: N images, R examples of an image, C classes.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from sampling_free.mechanism.prior import bias_of_prior
+
+
+class ForegroundStatistics(nn.Module):
+    """Counts of foreground and of all labelled examples, and what follows from them.
+
+    All state is integer buffers, so it travels in a model's checkpoint and survives `.half()`.
+
+    Args:
+        num_foreground: foreground examples counted so far.
+        num_examples: labelled examples (foreground and background, not the ignored) counted so far.
+        num_classes: C of the classifier; 1 for a region proposal network.
+    """
+
+    num_foreground: Tensor
+    num_examples: Tensor
+    num_images: Tensor
+    _sum_of_squares: Tensor
+
+    def __init__(self, num_foreground: int, num_examples: int, num_classes: int) -> None:
+        super().__init__()
+        if not 0 <= num_foreground <= num_examples or num_classes < 1:
+            raise ValueError(
+                f"expected 0 <= num_foreground <= num_examples and num_classes >= 1, "
+                f"got {num_foreground}, {num_examples} and {num_classes}"
+            )
+        self.num_classes = num_classes
+        self.register_buffer("num_foreground", torch.tensor(num_foreground))
+        self.register_buffer("num_examples", torch.tensor(num_examples))
+        self.register_buffer("num_images", torch.tensor(0))
+        # over images: foreground^2, foreground * examples, examples^2
+        self.register_buffer("_sum_of_squares", torch.zeros(3, dtype=torch.int64))
+
+    def update(self, labels: Tensor) -> None:
+        """Count the labels of N images.
+
+        Args:
+            labels: integers `(N, R)` or, of one image, `(R,)`: class in `[0, C)`, `C` background, `-1` ignored.
+        """
+        labels = labels.reshape(-1, labels.shape[-1])
+        foreground = ((labels >= 0) & (labels < self.num_classes)).sum(dim=1)
+        examples = (labels >= 0).sum(dim=1)
+        self.num_foreground += foreground.sum()
+        self.num_examples += examples.sum()
+        self.num_images += len(labels)
+        self._sum_of_squares += torch.stack([foreground**2, foreground * examples, examples**2]).sum(dim=1)
+
+    @property
+    def prior(self) -> float:
+        """pi* = N_f / (N C): the share of positives among all N C binary decisions (v1 Eq. 10; v2 Eq. 17's N is N C)."""
+        return self._counts()[0] / (self._counts()[1] * self.num_classes)
+
+    @property
+    def bias(self) -> float:
+        """b = -log(1 / pi - 1), the bias that makes the initial cross-entropy minimal (v1 Eq. 10, v2 Eq. 18)."""
+        return bias_of_prior(self.prior)
+
+    @property
+    def score_threshold(self) -> float:
+        """theta = N_f / N, without C: scores below it are not worth keeping (v1, adaptive threshold, Table 2)."""
+        return self._counts()[0] / self._counts()[1]
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the prior as a share of the prior (0.02 is 2 %).
+
+        With counts of at least two images, that of a ratio estimator over images; else that of a Poisson count.
+        """
+        foreground, examples = self._counts()
+        images = int(self.num_images)
+        if images < 2:
+            return 1 / math.sqrt(foreground)
+        ratio = foreground / examples
+        f2, fn, n2 = (float(value) for value in self._sum_of_squares)
+        residual = max(f2 - 2 * ratio * fn + ratio**2 * n2, 0.0) / (images - 1)
+        return math.sqrt(images * residual) / foreground
+
+    def _counts(self) -> tuple[int, int]:
+        foreground, examples = int(self.num_foreground), int(self.num_examples)
+        if not foreground:
+            raise ValueError(
+                f"no foreground among {examples} examples of {int(self.num_images)} images: the prior cannot be "
+                f"computed; check the annotations, or give the prior as a number"
+            )
+        return foreground, examples
+
+    def extra_repr(self) -> str:
+        """Counts, in words."""
+        return f"{int(self.num_foreground)} foreground of {int(self.num_examples)} examples, {self.num_classes} classes"
