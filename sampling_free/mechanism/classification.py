@@ -81,9 +81,7 @@ class _LevelCrossEntropySum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, logits: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-        foreground, foreground_class = _places(
-            (labels >= 0) & (labels < num_classes), labels, logits, num_classes
-        )
+        foreground, foreground_class = _places((labels >= 0) & (labels < num_classes), labels, logits, num_classes)
         ignored, _ = _places(labels < 0, labels, logits, num_classes)
         ctx.save_for_backward(logits, *foreground, foreground_class, *ignored)  # type: ignore[attr-defined]
         ctx.num_classes = num_classes  # type: ignore[attr-defined]
@@ -113,9 +111,7 @@ def _by_anchor(level: Tensor, num_classes: int) -> Tensor:
     return level.unflatten(1, (-1, num_classes))
 
 
-def _places(
-    mask: Tensor, labels: Tensor, level: Tensor, num_classes: int
-) -> tuple[tuple[Tensor, ...], Tensor]:
+def _places(mask: Tensor, labels: Tensor, level: Tensor, num_classes: int) -> tuple[tuple[Tensor, ...], Tensor]:
     """Where `mask` `(N, H*W*A)` is true, as indices (image, anchor, row, column), and the labels there."""
     image, example = mask.nonzero(as_tuple=True)
     num_anchors, width = level.shape[1] // num_classes, level.shape[3]

@@ -32,6 +32,7 @@ def initialize_bias(layer: nn.Module, statistics: _HasBias) -> None:
     Raises:
         ValueError: the layer has no bias.
     """
-    if getattr(layer, "bias", None) is None:
+    bias = getattr(layer, "bias", None)
+    if bias is None:
         raise ValueError(f"{type(layer).__name__} has no bias to initialise; build it with bias=True")
-    nn.init.constant_(layer.bias, statistics.bias)
+    nn.init.constant_(bias, statistics.bias)

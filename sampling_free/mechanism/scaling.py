@@ -1,6 +1,6 @@
 """At what scale does classification train? Four answers, each a module that takes the losses and returns them scaled.
 
-All guide the classification loss by the localisation loss; their names are those of facts the papers print:
+All guide the classification loss by the localisation loss; in the papers' letters, where
 L_cls, L_loc are the detector's normalised losses, [.] is detached.
 
     ConstantScaling   L_loc + w L_cls                                    (v1 Table 1, v2 Table II)
@@ -92,6 +92,7 @@ class GuidedScaling(LossScaling):
     """
 
     ratio: Tensor
+    has_ratio: Tensor
 
     def __init__(self, factor: float = 1.0, momentum: float = 0.9) -> None:
         super().__init__()
@@ -112,9 +113,7 @@ class GuidedScaling(LossScaling):
         usable = torch.isfinite(now) & (now > 0)
         ratio = torch.where(usable, now, self.ratio)
         if self.training:
-            running = torch.where(
-                self.has_ratio, self.ratio + (ratio - self.ratio) * (1 - self.momentum), ratio
-            )
+            running = torch.where(self.has_ratio, self.ratio + (ratio - self.ratio) * (1 - self.momentum), ratio)
             self.ratio.copy_(running)
             self.has_ratio |= usable
         return ratio
