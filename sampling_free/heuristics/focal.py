@@ -1,4 +1,4 @@
-"""Focal Loss, the soft sampling that RetinaNet and FCOS come with (Lin et al., "Focal Loss for Dense Object Detection").
+"""Focal Loss, the soft sampling of RetinaNet and FCOS (Lin et al., "Focal Loss for Dense Object Detection").
 
 Letters: N images, L levels, A anchors per place, C classes, R examples of an image, M rows.
 """

@@ -10,10 +10,11 @@ so the raw maps are read once, as the convolution left them, and a handful of po
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from sampling_free.mechanism.softplus import sigmoid_times, softplus_sum
 
@@ -80,11 +81,11 @@ class _LevelCrossEntropySum(torch.autograd.Function):
     """The sum over one raw map `(N, A*C, H, W)` with labels `(N, H*W*A)`."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, logits: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, labels: Tensor, num_classes: int) -> Tensor:
         foreground, foreground_class = _places((labels >= 0) & (labels < num_classes), labels, logits, num_classes)
         ignored, _ = _places(labels < 0, labels, logits, num_classes)
-        ctx.save_for_backward(logits, *foreground, foreground_class, *ignored)  # type: ignore[attr-defined]
-        ctx.num_classes = num_classes  # type: ignore[attr-defined]
+        ctx.save_for_backward(logits, *foreground, foreground_class, *ignored)
+        ctx.num_classes = num_classes
         by_anchor = _by_anchor(logits, num_classes)
         return (
             softplus_sum(logits)
@@ -94,11 +95,11 @@ class _LevelCrossEntropySum(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None]:
-        logits, *places = ctx.saved_tensors  # type: ignore[attr-defined]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        logits, *places = ctx.saved_tensors
         foreground, foreground_class, ignored = places[:4], places[4], places[5:]
         grad_logits = sigmoid_times(logits, grad)
-        by_anchor = _by_anchor(grad_logits, ctx.num_classes)  # type: ignore[attr-defined]
+        by_anchor = _by_anchor(grad_logits, ctx.num_classes)
         image, anchor, row, column = foreground
         by_anchor[image, anchor, foreground_class, row, column] -= grad.to(grad_logits.dtype)
         image, anchor, row, column = ignored

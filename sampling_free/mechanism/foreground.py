@@ -57,7 +57,7 @@ class ForegroundStatistics(nn.Module):
 
     @property
     def prior(self) -> float:
-        """pi* = N_f / (N C): the share of positives among all N C binary decisions (v1 Eq. 10; v2 Eq. 17's N is N C)."""
+        """pi* = N_f / (N C), the share of positives among all N C binary decisions (v1 Eq. 10; v2's N is N C)."""
         return self._counts()[0] / (self._counts()[1] * self.num_classes)
 
     @property

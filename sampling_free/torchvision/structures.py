@@ -1,0 +1,91 @@
+"""The door: torchvision's targets, matches and samplers on one side, the mechanism's labels on the other.
+
+Letters: N images, R examples of an image, C classes, M boxes.
+
+Inside, a label is a class in `[0, C)`, `C` for background, `-1` for ignored. torchvision has three alphabets: indices of
+ground-truth boxes (-1 background, -2 ignored) in dense heads; 1, 0, -1 in the region proposal network; class numbers
+from 1 with 0 for background in the RoI heads. Nobody else translates.
+"""
+
+import torch
+from torch import Tensor
+
+from sampling_free.errors import UserError
+from sampling_free.mechanism import ExampleChoice
+
+Target = dict[str, Tensor]
+
+
+def labels_of_matches(targets: list[Target], matched_idxs: list[Tensor], num_classes: int) -> Tensor:
+    """Labels `(N, R)` of a dense head from the indices that its matcher gave.
+
+    torchvision's RetinaNet and FCOS use a ground-truth label as the column of the logits, unchanged.
+
+    Args:
+        targets: per image `labels` `(M,)`.
+        matched_idxs: per image `(R,)`: index of a ground-truth box, -1 background, -2 ignored.
+        num_classes: C, columns of the logits.
+
+    Raises:
+        UserError: a ground-truth label has no column.
+    """
+    labels = []
+    for target, matches in zip(targets, matched_idxs, strict=True):
+        check_labels(target, num_classes)
+        classes = torch.cat([target["labels"], target["labels"].new_tensor([num_classes, -1])])
+        # a negative index counts from the end: -1 must find the background, -2 the ignored
+        background_first = torch.where(matches < 0, len(target["labels"]) - 1 - matches, matches)
+        labels.append(classes[background_first])
+    return torch.stack(labels)
+
+
+def check_labels(target: Target, num_classes: int) -> None:
+    """Refuse labels outside `[0, num_classes)`, which a sum over classes would train as background without a word.
+
+    Raises:
+        UserError: naming the label, the image where the target says which, and the number of classes.
+    """
+    labels = target["labels"]
+    if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
+        wrong = labels[(labels < 0) | (labels >= num_classes)][0]
+        image = f" of image {int(target['image_id'])}" if "image_id" in target else ""
+        raise UserError(
+            f"label {int(wrong)}{image} is out of range: the model has {num_classes} classes "
+            f"(0 to {num_classes - 1}); build it with num_classes of at least {int(wrong) + 1}, or mend the annotations"
+        )
+
+
+def objectness_labels(labels: Tensor) -> Tensor:
+    """Mechanism labels (0 foreground, 1 background, -1) from a region proposal network's (1, 0, -1); any shape."""
+    return torch.where(labels < 0, -1, 1 - labels).to(torch.int64)
+
+
+class Sampler:
+    """A choice of examples in the place of torchvision's `fg_bg_sampler`.
+
+    Keeps what the last batch held, for the log and for the normaliser.
+
+    Args:
+        examples: which examples train.
+    """
+
+    def __init__(self, examples: ExampleChoice) -> None:
+        self.examples = examples
+        self.num_foreground = 0
+        self.num_examples = 0
+
+    def __call__(self, labels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Masks `(R,)` of the foreground and of the background that train, per image.
+
+        Args:
+            labels: per image `(R,)`: positive foreground, 0 background, negative ignored.
+        """
+        # one class is enough to choose by: what matters is foreground, background, ignored
+        chosen = [self.examples(objectness_labels(label.sign()), 1) for label in labels]
+        foreground, background = [label == 0 for label in chosen], [label == 1 for label in chosen]
+        self.num_foreground = sum(int(mask.sum()) for mask in foreground)
+        self.num_examples = self.num_foreground + sum(int(mask.sum()) for mask in background)
+        return foreground, background
+
+    def __repr__(self) -> str:
+        return f"Sampler({self.examples!r})"
