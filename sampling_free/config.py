@@ -1,0 +1,259 @@
+"""Config files in detectron2's LazyConfig format: load, override, instantiate, save; refuses what LazyConfig lets pass.
+
+detectron2's own loader does the work where it is installed, `sampling_free.lazy` where it is not. Added here:
+unknown override keys are refused with the nearest name, a load that fails leaves the interpreter's import function as
+it was, and a mistake of the user is one sentence (`UserError`) that names the file or the key. Config files are Python
+programs: load only those you trust.
+"""
+
+import builtins
+import difflib
+import logging
+import os
+import pydoc
+import re
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, ListConfig, OmegaConf, SCMode
+
+from sampling_free.errors import UserError
+from sampling_free.lazy import target_path
+
+try:
+    from detectron2.config import LazyCall, LazyConfig
+    from detectron2.config import instantiate as _instantiate
+
+    _load, _apply_overrides = LazyConfig.load, LazyConfig.apply_overrides
+except ImportError:
+    from sampling_free.lazy import LazyCall
+    from sampling_free.lazy import apply_overrides as _apply_overrides
+    from sampling_free.lazy import instantiate as _instantiate
+    from sampling_free.lazy import load as _load
+
+__all__ = ["LazyCall", "apply_overrides", "instantiate", "load", "plain", "save"]
+
+logger = logging.getLogger(__name__)
+
+
+def load(path: str | Path, overrides: Sequence[str] = (), *, required: Sequence[str] = ("model",)) -> DictConfig:
+    """Loads a config file (.py, or the .yaml that `save` wrote) and applies `key=value` overrides.
+
+    Args:
+        path: the config file.
+        overrides: as on the command line, e.g. `["train.max_iter=200", "+train.note=first"]`.
+        required: top-level keys that must be there.
+
+    Raises:
+        UserError: no such file, an error in it, a required key is missing, an override is refused.
+    """
+    path = Path(path)
+    if path.suffix not in (".py", ".yaml", ".yml"):
+        raise UserError(f"Config file {path} must be a .py file (LazyConfig) or the .yaml of a run.")
+    if not path.is_file():
+        raise UserError(f"Config file {path} does not exist{_did_you_mean_file(path)}.")
+    cfg = _load_python(path) if path.suffix == ".py" else _load_yaml(path)
+    for key in required:
+        if key not in cfg:
+            raise UserError(f"Config file {path} defines no `{key}`; it has: {', '.join(map(str, cfg)) or 'nothing'}.")
+    return apply_overrides(cfg, overrides)
+
+
+def _load_python(path: Path) -> DictConfig:
+    import_function = builtins.__import__
+    try:
+        cfg = _load(str(path))
+        engine = _load_engine(path)
+    except ModuleNotFoundError as error:
+        raise UserError(_missing_module(path, error)) from error
+    except Exception as error:
+        raise UserError(_failure(path, error)) from error
+    finally:
+        builtins.__import__ = import_function  # detectron2 leaves its own behind when a load fails
+    if engine is not None:
+        cfg.engine = engine
+    return cfg
+
+
+def _load_engine(path: Path) -> str | None:
+    """The variable `engine`: a string, which LazyConfig leaves out unless asked for by name."""
+    try:
+        return _load(str(path), "engine")
+    except KeyError:
+        return None
+
+
+def _missing_module(path: Path, error: ModuleNotFoundError) -> str:
+    if (error.name or "").partition(".")[0] == "detectron2":
+        return f"Config file {path} needs detectron2, which is not installed: run `make setup-detectron2`."
+    return f"Config file {path} imports {error.name}, which is not installed."
+
+
+def _failure(path: Path, error: Exception) -> str:
+    """One sentence with the innermost place in a config file that the traceback knows."""
+    if isinstance(error, SyntaxError):
+        cause = error.__cause__ if isinstance(error.__cause__, SyntaxError) else error  # detectron2 wraps it
+        file = error.filename or (re.findall(r"Config file (.+) has", str(error)) or [path])[0]
+        return f"Config file {file} has a syntax error in line {cause.lineno}: {cause.msg}."
+    # Frames of a config file are those whose code is called <module>: config files define, they seldom call.
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == "<module>"]
+    place = f" (line {frames[-1].lineno} of {frames[-1].filename})" if frames else ""
+    return f"Config file {path} fails{place} with {type(error).__name__}: {str(error).strip().rstrip('.')}."
+
+
+def _load_yaml(path: Path) -> DictConfig:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise UserError(f"Config file {path} is no plain yaml: {' '.join(str(error).split())}.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"Config file {path} holds no keys.")
+    return DictConfig(content, flags={"allow_objects": True})
+
+
+def _did_you_mean_file(path: Path) -> str:
+    names = [entry.name for entry in path.parent.glob("*.py")] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return f"; did you mean {path.parent / near[0]}" if near else ""
+
+
+def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """Sets `key=value` pairs in place and returns the config; `+key=value` adds a key that is not there yet.
+
+    Raises:
+        UserError: an override that cannot be read, or a key that the config does not have (with the nearest name).
+    """
+    for text in overrides:
+        override = _parse(text)
+        _require_key(cfg, override.key_or_group, new=override.is_add() or override.is_force_add())
+        try:
+            _apply_overrides(cfg, [text])
+        except Exception as error:
+            raise UserError(f"Override {text!r} cannot be applied: {str(error).splitlines()[0]}") from error
+    return cfg
+
+
+def _parse(text: str) -> Override:
+    if text.startswith("-"):
+        raise UserError(f"Option {text} stands behind the overrides (or is unknown); options go before key=value.")
+    try:
+        override = OverridesParser.create().parse_overrides([text])[0]
+    except HydraException as error:
+        raise UserError(f"Override {text!r} cannot be read; write key=value, lists as key=[1,2].") from error
+    if override.is_delete() or override.is_sweep_override():
+        raise UserError(f"Override {text!r} deletes or sweeps; only key=value and +key=value are understood.")
+    return override
+
+
+def _require_key(cfg: DictConfig, key: str, *, new: bool) -> None:
+    """Walks down the key; with `new` its end may be missing, but values on the way still have no keys."""
+    node: Any = cfg
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        if isinstance(node, DictConfig) and part in node.keys():
+            node = node.get(part)
+        elif isinstance(node, ListConfig) and part.isdigit() and int(part) < len(node):
+            node = node[int(part)]
+        elif not OmegaConf.is_config(node) and node is not None:
+            raise UserError(f"Config key {'.'.join(parts[:depth])!r} is the value {node!r}; it has no {part!r} in it.")
+        elif new:
+            return
+        else:
+            raise UserError(f"Unknown config key {key!r}{_nearest(cfg, parts, depth)}; +{key}=… adds a new one.")
+
+
+def _nearest(cfg: DictConfig, parts: list[str], depth: int) -> str:
+    """The key that was probably meant: a sibling's name, then the whole path, then the same last name elsewhere."""
+    keys = list(_dotted_keys(OmegaConf.to_container(cfg, resolve=False)))
+    prefix = "".join(f"{part}." for part in parts[:depth])
+    siblings = [key for key in keys if key.startswith(prefix) and "." not in key[len(prefix) :]]
+    near = difflib.get_close_matches(prefix + parts[depth], siblings, n=1, cutoff=0.8)
+    if near:
+        near = [".".join([near[0], *parts[depth + 1 :]])]
+    near = near or difflib.get_close_matches(".".join(parts), keys, n=1, cutoff=0.75)
+    near = near or [key for key in keys if key.rpartition(".")[2] == parts[-1]][:1]
+    return f"; did you mean {near[0]!r}" if near else ""
+
+
+def _dotted_keys(tree: Any, prefix: str = "") -> Iterator[str]:
+    children = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for name, child in children:
+        yield f"{prefix}{name}"
+        yield from _dotted_keys(child, f"{prefix}{name}.")
+
+
+def plain(cfg: Any) -> Any:
+    """Dicts, lists and values with interpolations resolved: library constructors do not know omegaconf's lists."""
+    if not OmegaConf.is_config(cfg):
+        return cfg
+    return OmegaConf.to_container(cfg, resolve=True, structured_config_mode=SCMode.INSTANTIATE)
+
+
+def instantiate(cfg: Any, key: str = "config") -> Any:
+    """Makes the calls that a config node (or its `plain` form) records, innermost first.
+
+    Args:
+        cfg: the node.
+        key: its name in the config, for messages.
+
+    Raises:
+        UserError: a target that cannot be found or an argument it does not take, with the config's key.
+    """
+    cfg = plain(cfg)
+    if isinstance(cfg, list):
+        return [instantiate(element, f"{key}.{index}") for index, element in enumerate(cfg)]
+    if not (isinstance(cfg, Mapping) and "_target_" in cfg):
+        return cfg
+    call = {name: instantiate(value, f"{key}.{name}") for name, value in cfg.items()}
+    target = call["_target_"]
+    if isinstance(target, str) and not callable(_locate(target)):
+        raise UserError(f"{key}: there is nothing callable at {target}.")
+    try:
+        return _instantiate(call)
+    except TypeError as error:
+        # Python's own words for a call that does not fit; any other TypeError is a fault of the callee.
+        if not re.search(r"unexpected keyword argument|required (positional|keyword-only) argument", str(error)):
+            raise
+        name = target if isinstance(target, str) else target_path(target)
+        raise UserError(f"{key} ({name}): {error}.") from error
+
+
+def _locate(path: str) -> Any:
+    try:
+        return pydoc.locate(path)
+    except pydoc.ErrorDuringImport:
+        return None
+
+
+def save(cfg: DictConfig, path: str | Path) -> None:
+    """Writes the config as yaml with everything resolved and targets as dotted paths; `load` reads it back.
+
+    The file appears whole or not at all. A class or function among the values becomes a call that finds it again.
+    """
+    path = Path(path)
+    text = yaml.safe_dump(_yaml_values(plain(cfg), "config"), sort_keys=False, allow_unicode=True, width=120)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _yaml_values(value: Any, key: str) -> Any:
+    if isinstance(value, dict):
+        target = value.get("_target_")
+        call = {"_target_": target_path(target)} if callable(target) else {}
+        rest = {name: item for name, item in value.items() if name not in call}
+        return call | {name: _yaml_values(item, f"{key}.{name}") for name, item in rest.items()}
+    if isinstance(value, list | tuple):
+        return [_yaml_values(item, f"{key}.{index}") for index, item in enumerate(value)]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if hasattr(value, "__qualname__") and _locate(target_path(value)) is value:
+        return {"_target_": "pydoc.locate", "path": target_path(value)}
+    logger.warning("%s holds %r, which yaml cannot: the saved config is for reading only.", key, value)
+    return repr(value)
