@@ -1,4 +1,7 @@
-"""torchvision's RetinaNet head, trained on every anchor. Letters: N images, L levels, A anchors per place, C classes."""
+"""torchvision's RetinaNet head, trained on every anchor.
+
+Letters: N images, L levels, A anchors per place, C classes.
+"""
 
 import torch
 from torch import Tensor, nn

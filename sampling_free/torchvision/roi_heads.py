@@ -28,18 +28,15 @@ class SamplingFreeRoIHeads(RoIHeads):
         targets: list[Target] | None = None,
     ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
         """Detections, and in training torchvision's losses with `loss_classifier` scaled; see torchvision."""
-        for target in targets or []:
-            check_labels(target, self.num_classes)
+        classifier = getattr(self.box_predictor, "cls_score", None)
+        if targets is not None and classifier is not None:  # an own predictor may be built otherwise
+            for target in targets:
+                check_labels(target, classifier.out_features, lowest=1)  # 0 is the background
         detections, losses = super().forward(features, proposals, image_shapes, targets)
         if losses:
             box_losses = self._scaled(losses.pop("loss_classifier"), losses.pop("loss_box_reg"))
             losses = box_losses | losses
         return detections, losses
-
-    @property
-    def num_classes(self) -> int:
-        """Columns of the classifier, background (0) included."""
-        return self.box_predictor.cls_score.out_features
 
     def _scaled(self, loss_classifier: Tensor, loss_box_reg: Tensor) -> dict[str, Tensor]:
         classifier, box_reg = self.normalizer.sampled(loss_classifier, loss_box_reg, self.fg_bg_sampler)

@@ -38,8 +38,10 @@ class SamplingFreeRPN(RegionProposalNetwork):
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[Target]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """torchvision's labels `(R,)` (1, 0, -1 ignored) and boxes `(R, 4)`; anchors that straddle the image's edge
-        by more than `boundary_threshold` pixels are ignored too, unless it is negative."""
+        """torchvision's labels `(R,)` (1, 0, -1 ignored) and boxes `(R, 4)`.
+
+        Anchors beyond the image's edge by more than `boundary_threshold` pixels are ignored too, unless it is negative.
+        """
         labels, boxes = super().assign_targets_to_anchors(anchors, targets)
         if self.boundary_threshold >= 0:
             for label, anchor, target in zip(labels, anchors, targets, strict=True):

@@ -2,8 +2,8 @@
 
 Letters: N images, R examples of an image, C classes, M boxes.
 
-Inside, a label is a class in `[0, C)`, `C` for background, `-1` for ignored. torchvision has three alphabets: indices of
-ground-truth boxes (-1 background, -2 ignored) in dense heads; 1, 0, -1 in the region proposal network; class numbers
+Inside, a label is a class in `[0, C)`, `C` for background, `-1` for ignored. torchvision has three alphabets: indices
+of ground-truth boxes (-1 background, -2 ignored) in dense heads; 1, 0, -1 in the region proposal network; class numbers
 from 1 with 0 for background in the RoI heads. Nobody else translates.
 """
 
@@ -39,19 +39,19 @@ def labels_of_matches(targets: list[Target], matched_idxs: list[Tensor], num_cla
     return torch.stack(labels)
 
 
-def check_labels(target: Target, num_classes: int) -> None:
-    """Refuse labels outside `[0, num_classes)`, which a sum over classes would train as background without a word.
+def check_labels(target: Target, num_classes: int, lowest: int = 0) -> None:
+    """Refuse labels outside `[lowest, num_classes)`, which would train as background without a word.
 
     Raises:
         UserError: naming the label, the image where the target says which, and the number of classes.
     """
     labels = target["labels"]
-    if labels.numel() and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
-        wrong = labels[(labels < 0) | (labels >= num_classes)][0]
+    if labels.numel() and not lowest <= int(labels.min()) <= int(labels.max()) < num_classes:
+        wrong = labels[(labels < lowest) | (labels >= num_classes)][0]
         image = f" of image {int(target['image_id'])}" if "image_id" in target else ""
         raise UserError(
-            f"label {int(wrong)}{image} is out of range: the model has {num_classes} classes "
-            f"(0 to {num_classes - 1}); build it with num_classes of at least {int(wrong) + 1}, or mend the annotations"
+            f"label {int(wrong)}{image} is out of range: a model with num_classes={num_classes} takes labels from "
+            f"{lowest} to {num_classes - 1}; mend the annotations or build the model with another num_classes"
         )
 
 

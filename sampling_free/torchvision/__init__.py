@@ -1,0 +1,22 @@
+"""The torchvision host: torchvision's own detectors, trained on every example.
+
+    model = make_sampling_free(torchvision.models.detection.retinanet_resnet50_fpn(num_classes=21))
+    fit_prior(model, dataset)
+
+and the model drops into the training loop it came from.
+"""
+
+from sampling_free.torchvision.convert import make_sampling_free
+from sampling_free.torchvision.foreground import fit_prior, set_prior
+from sampling_free.torchvision.logged import logged_values
+from sampling_free.torchvision.normalization import PerExample, PerForeground, PerImage
+
+__all__ = [
+    "PerExample",
+    "PerForeground",
+    "PerImage",
+    "fit_prior",
+    "logged_values",
+    "make_sampling_free",
+    "set_prior",
+]

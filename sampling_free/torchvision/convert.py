@@ -1,0 +1,209 @@
+"""From torchvision's detector to its sampling-free form, in place: the head's class changes, its parameters stay."""
+
+import copy
+from collections.abc import Collection, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torchvision.models.detection import FCOS, RetinaNet
+from torchvision.models.detection.fcos import FCOSHead
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
+from torchvision.models.detection.retinanet import RetinaNetHead
+from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.rpn import RegionProposalNetwork
+
+from sampling_free.errors import UserError
+from sampling_free.mechanism import (
+    AllExamples,
+    ExampleChoice,
+    ForegroundStatistics,
+    GuidedScaling,
+    LearnedScaling,
+    LossScaling,
+    SigmoidCrossEntropy,
+)
+from sampling_free.torchvision.fcos import SamplingFreeFCOSHead
+from sampling_free.torchvision.normalization import PerForeground
+from sampling_free.torchvision.retinanet import SamplingFreeRetinaNetHead
+from sampling_free.torchvision.roi_heads import SamplingFreeRoIHeads
+from sampling_free.torchvision.rpn import SamplingFreeRPN
+from sampling_free.torchvision.structures import Sampler
+
+_ROI_SCORE_THRESHOLD = 1e-3
+
+
+def make_sampling_free(
+    model: nn.Module,
+    *,
+    scaling: LossScaling | Mapping[str, LossScaling] | None = None,
+    classification_loss: nn.Module | None = None,
+    sampling: ExampleChoice | Mapping[str, ExampleChoice] | None = None,
+    normalizer: nn.Module | Mapping[str, nn.Module] | None = None,
+    heads: Collection[str] = ("rpn", "roi"),
+    boundary_threshold: float = 0,
+) -> nn.Module:
+    """Turn torchvision's RetinaNet, FCOS, Faster, Mask or Keypoint R-CNN into its sampling-free form, in place.
+
+    Calls, return types, loss names and the names of torchvision's parameters stay. New are the scale's state, the
+    foreground statistics and the score threshold as buffers; a checkpoint of torchvision's loads with or without them.
+    Bias and threshold keep their values until `fit_prior` computes them from data; an RoI head's threshold becomes
+    1e-3 here, as in the released code: N_f / N of its proposals, about 0.1, would hide most detections.
+
+    For the two heads of a two-stage model `scaling`, `sampling` and `normalizer` may be mappings with the keys
+    "rpn" and "roi"; a single object serves both (a module is copied).
+
+    Args:
+        model: a detector built by any of torchvision's builders or classes.
+        scaling: of the classification loss. Default: `LearnedScaling()` (v2) for one-stage models; for two-stage
+            models, as in v1 and the released code, `GuidedScaling()` in the RPN and `GuidedScaling(2)` in the RoI head.
+        classification_loss: of a one-stage model; default `SigmoidCrossEntropy()`. Two-stage heads train with
+            torchvision's own cross-entropy.
+        sampling: which examples of a two-stage model train; default `AllExamples()`.
+        normalizer: what losses are divided by; default `PerForeground()` for one-stage models, `PerForeground(1/8)` in
+            the RPN and `PerForeground(1/4)` in the RoI head (the released code's weights).
+        heads: of a two-stage model, which heads are converted: the papers' ablation.
+        boundary_threshold: RPN anchors that reach further than this many pixels out of the image are ignored (0, as in
+            the released code); a negative number keeps them all, as torchvision does.
+
+    Returns:
+        `model` itself.
+
+    Raises:
+        UserError: the model is none of these, is converted already, or an option does not apply to it.
+    """
+    before = set(model.state_dict())
+    if isinstance(model, RetinaNet | FCOS):
+        if sampling is not None:
+            raise UserError(
+                f"sampling= applies to two-stage models; {type(model).__name__} trains every example anyway"
+            )
+        _convert_dense(model, _for_head("dense", scaling), classification_loss, _for_head("dense", normalizer))
+    elif isinstance(model, GeneralizedRCNN):
+        if classification_loss is not None:
+            raise UserError(
+                "classification_loss= applies to one-stage models; two-stage heads train with cross-entropy"
+            )
+        if not heads or not set(heads) <= {"rpn", "roi"}:
+            raise UserError(f"heads= must name 'rpn', 'roi' or both, not {heads!r}")
+        if "rpn" in heads:
+            chosen = [_for_head("rpn", choice) for choice in (scaling, sampling, normalizer)]
+            _convert_rpn(model.rpn, *chosen, boundary_threshold=boundary_threshold)
+        if "roi" in heads:
+            _convert_roi_heads(model.roi_heads, *[_for_head("roi", c) for c in (scaling, sampling, normalizer)])
+    else:
+        raise UserError(
+            f"make_sampling_free takes torchvision's RetinaNet, FCOS, FasterRCNN, MaskRCNN or KeypointRCNN, "
+            f"not {type(model).__name__}"
+        )
+    model.register_load_state_dict_post_hook(partial(_forgive_missing, frozenset(set(model.state_dict()) - before)))
+    return model
+
+
+def _convert_dense(
+    model: RetinaNet | FCOS,
+    scaling: LossScaling | None,
+    classification_loss: nn.Module | None,
+    normalizer: nn.Module | None,
+) -> None:
+    head = model.head
+    host, ours = (
+        (RetinaNetHead, SamplingFreeRetinaNetHead) if isinstance(model, RetinaNet) else (FCOSHead, SamplingFreeFCOSHead)
+    )
+    normalizer = normalizer or PerForeground()
+    _check_choice(normalizer, "dense", type(model).__name__)
+    if ours is SamplingFreeFCOSHead and not isinstance(normalizer, PerForeground):
+        raise UserError(f"FCOS takes normalizer=PerForeground(), which is torchvision's own too, not {normalizer}")
+    _become(
+        head,
+        host,
+        ours,
+        classification_loss=classification_loss or SigmoidCrossEntropy(),
+        normalizer=normalizer,
+        scaling=scaling or LearnedScaling(),
+        statistics=ForegroundStatistics(0, 0, head.classification_head.num_classes),
+    )
+    _threshold_as_buffer(model, model.score_thresh)
+
+
+def _convert_rpn(
+    rpn: nn.Module,
+    scaling: LossScaling | None,
+    sampling: ExampleChoice | None,
+    normalizer: nn.Module | None,
+    *,
+    boundary_threshold: float,
+) -> None:
+    normalizer = normalizer or PerForeground(localization_weight=1 / 8)
+    _check_choice(normalizer, "sampled", "a region proposal network")
+    _become(
+        rpn,
+        RegionProposalNetwork,
+        SamplingFreeRPN,
+        fg_bg_sampler=Sampler(sampling or AllExamples()),
+        normalizer=normalizer,
+        scaling=scaling or GuidedScaling(),
+        statistics=ForegroundStatistics(0, 0, 1),
+        boundary_threshold=boundary_threshold,
+    )
+
+
+def _convert_roi_heads(
+    roi_heads: nn.Module,
+    scaling: LossScaling | None,
+    sampling: ExampleChoice | None,
+    normalizer: nn.Module | None,
+) -> None:
+    normalizer = normalizer or PerForeground(localization_weight=1 / 4)
+    _check_choice(normalizer, "sampled", "an RoI head")
+    _become(
+        roi_heads,
+        RoIHeads,
+        SamplingFreeRoIHeads,
+        fg_bg_sampler=Sampler(sampling or AllExamples()),
+        normalizer=normalizer,
+        scaling=scaling or GuidedScaling(factor=2),
+    )
+    _threshold_as_buffer(roi_heads, _ROI_SCORE_THRESHOLD)
+
+
+def _become(module: nn.Module, host: type[nn.Module], ours: type[nn.Module], **parts: Any) -> None:
+    """Give a module of the host's class ours and the parts that ours adds."""
+    if type(module) is not host:
+        what = "already sampling-free" if isinstance(module, ours) else f"a {type(module).__name__}"
+        raise UserError(f"make_sampling_free converts a plain {host.__name__}, but this one is {what}")
+    module.__class__ = ours
+    for name, part in parts.items():
+        setattr(module, name, part)
+
+
+def _for_head(name: str, choice: Any) -> Any:
+    """The choice for one head: a mapping's entry, a copy of a module, or the object itself."""
+    if isinstance(choice, Mapping):
+        unknown = set(choice) - {"rpn", "roi"}
+        if unknown or name == "dense":
+            raise UserError(
+                f"a mapping of choices has the keys 'rpn' and 'roi' of a two-stage model, not {list(choice)}"
+            )
+        return choice.get(name)
+    return copy.deepcopy(choice)
+
+
+def _check_choice(normalizer: nn.Module, method: str, head: str) -> None:
+    if not hasattr(normalizer, method):
+        raise UserError(f"normalizer={type(normalizer).__name__}() does not apply to {head}")
+
+
+def _threshold_as_buffer(module: nn.Module, value: float) -> None:
+    """Keep `score_thresh` in the checkpoint: evaluation after training uses the threshold that training computed."""
+    del module.score_thresh
+    module.register_buffer("score_thresh", torch.tensor(float(value)))
+
+
+def _forgive_missing(added: frozenset[str], model: nn.Module, incompatible_keys: Any) -> None:
+    """Let a checkpoint of torchvision's, which has none of the names that we added, load strictly."""
+    missing = incompatible_keys.missing_keys
+    absent = [key for key in missing if any(key == name or key.endswith("." + name) for name in added)]
+    if len(absent) == len(added):
+        missing[:] = [key for key in missing if key not in absent]

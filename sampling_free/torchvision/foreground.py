@@ -1,0 +1,189 @@
+"""The prior of a sampling-free model, from label assignment alone.
+
+Letters: N images, L levels, R examples of an image, C classes, M boxes.
+
+No network runs. Images are resized and batched as shapes; anchors and matches are the model's own, so statistics and
+training cannot disagree about what foreground is. The one thing that only a backbone knows, the sizes of its feature
+maps, is asked of a copy on the meta device, where tensors have shapes and no values.
+"""
+
+import copy
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from torchvision.models.detection import FCOS, RetinaNet
+from torchvision.models.detection.image_list import ImageList
+from torchvision.transforms.v2.functional import get_size
+from tqdm import tqdm
+
+from sampling_free.errors import UserError
+from sampling_free.mechanism import ForegroundStatistics, bias_of_prior
+from sampling_free.torchvision.structures import Target, labels_of_matches, objectness_labels
+
+logger = logging.getLogger(__name__)
+
+_PRECISION = 0.02  # standard error of the prior, as a share of it, at which counting stops
+
+Model = Any  # an nn.Module whose parts torchvision names; nn.Module itself promises none of them
+
+
+def fit_prior(
+    model: Model, data: Dataset | Iterable, num_images: int | None = None, *, seed: int = 0
+) -> ForegroundStatistics:
+    """Count foreground in `data`, set the bias and the score threshold of a sampling-free model, keep all as buffers.
+
+    One-stage model: N_f and N of its anchors or points give bias (v1 Eq. 10) and threshold N_f / N. Two-stage model:
+    those of the RPN's anchors give the RPN's bias; the RoI head, where foreground depends on proposals and is about
+    one in ten, has neither (`make_sampling_free` sets its threshold).
+
+    Args:
+        model: what `make_sampling_free` returned, with an RPN or a dense head converted.
+        data: a data set of (image, target), visited in a random order that `seed` fixes, or an iterable of such pairs
+            or of batches of them, as a training loader gives; images are `(3, H, W)` tensors or PIL images.
+        num_images: how many images to count. Default: until the standard error of the prior is under 2 %, or all.
+        seed: of the order and of random transforms.
+
+    Returns:
+        The statistics, which also are part of the model.
+
+    Raises:
+        UserError: the model is not sampling-free, or the data has no foreground.
+    """
+    head = _counted_head(model)
+    statistics = ForegroundStatistics(0, 0, head.statistics.num_classes)
+    assignment = _Assignment(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for image, target in tqdm(_pairs(data), desc="counting foreground", unit=" images", total=num_images):
+            statistics.update(assignment(image, target))
+            images = int(statistics.num_images)
+            precise = num_images is None and images >= 2 and _error(statistics) < _PRECISION
+            if precise or images == num_images:
+                break
+    try:
+        prior = statistics.prior
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    head.statistics.load_state_dict(statistics.state_dict())
+    set_prior(model, prior, score_threshold=statistics.score_threshold)
+    logger.info(
+        "Foreground: %d of %d examples in %d images; prior %.3g, bias %.2f, N_f/N %.3g (standard error %.1f %%).",
+        statistics.num_foreground,
+        statistics.num_examples,
+        statistics.num_images,
+        prior,
+        statistics.bias,
+        statistics.score_threshold,
+        100 * statistics.standard_error,
+    )
+    return head.statistics
+
+
+def set_prior(model: Model, prior: float, *, score_threshold: float | None = None) -> None:
+    """Set the bias of a sampling-free model for a known prior pi, and its score threshold.
+
+    Args:
+        model: what `make_sampling_free` returned.
+        prior: pi, strictly between 0 and 1 (v1 Eq. 10).
+        score_threshold: of a one-stage model; default pi * C, which is N_f / N. Two-stage models keep theirs.
+
+    Raises:
+        UserError: the model is not sampling-free, or `prior` is no probability.
+    """
+    head = _counted_head(model)
+    try:
+        bias = bias_of_prior(prior)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    dense = isinstance(model, RetinaNet | FCOS)
+    layer = head.classification_head.cls_logits if dense else head.head.cls_logits
+    nn.init.constant_(layer.bias, bias)
+    if dense:
+        model.score_thresh.fill_(score_threshold or prior * head.statistics.num_classes)
+
+
+class _Assignment:
+    """Labels of an image's examples, from the image's size and boxes alone."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.sizes = _FeatureSizes(model.backbone)
+
+    def __call__(self, image: Any, target: Target) -> Tensor:
+        """Labels `(R,)` in the mechanism's alphabet, on the CPU."""
+        height, width = get_size(image)
+        target = {
+            name: torch.as_tensor(target[name]).cpu() for name in ("boxes", "labels", "image_id") if name in target
+        }
+        images, (target,) = self.model.transform([torch.empty(3, height, width, device="meta")], [target])
+        maps = [torch.empty(1).expand(1, 1, *size) for size in self.sizes(tuple(images.tensors.shape[-2:]))]
+        if isinstance(self.model, RetinaNet | FCOS):
+            return self._dense_labels(images, maps, target)
+        rpn = self.model.rpn
+        target["image_size"] = torch.tensor(images.image_sizes[0])
+        labels, _ = rpn.assign_targets_to_anchors(rpn.anchor_generator(images, maps), [target])
+        return objectness_labels(labels[0])
+
+    def _dense_labels(self, images: ImageList, maps: list[Tensor], target: Target) -> Tensor:
+        anchors = self.model.anchor_generator(images, maps)
+        head, num_classes = self.model.head, self.model.head.num_classes
+        levels = [[m.shape[-2] * m.shape[-1] for m in maps]] if isinstance(self.model, FCOS) else []
+        # torchvision matches inside compute_loss, which hands the matches to the head: lend it one that returns them
+        self.model.head = _ReturnMatches()
+        try:
+            matches = self.model.compute_loss([target], {}, anchors, *levels)
+        finally:
+            self.model.head = head
+        return labels_of_matches([target], matches, num_classes)[0]
+
+
+class _ReturnMatches(nn.Module):
+    def compute_loss(self, targets: Any, head_outputs: Any, anchors: Any, matched_idxs: list[Tensor]) -> list[Tensor]:
+        return matched_idxs
+
+
+class _FeatureSizes:
+    """Spatial sizes of a backbone's feature maps for an image size, remembered per size."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        self.backbone = copy.deepcopy(backbone).to("meta").eval()
+        self.known: dict[tuple[int, int], list[tuple[int, int]]] = {}
+
+    def __call__(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
+        if image_size not in self.known:
+            features = self.backbone(torch.empty(1, 3, *image_size, device="meta"))
+            maps = [features] if isinstance(features, Tensor) else features.values()
+            self.known[image_size] = [(m.shape[-2], m.shape[-1]) for m in maps]
+        return self.known[image_size]
+
+
+def _counted_head(model: Model) -> Any:
+    """The part of a model whose examples are counted: the head of a one-stage model, the RPN of a two-stage one."""
+    head = getattr(model, "head", None) or getattr(model, "rpn", None)
+    if not hasattr(head, "statistics"):
+        raise UserError(
+            f"{type(model).__name__} has no sampling-free head or RPN whose prior could be set; "
+            f"call make_sampling_free(model) first"
+        )
+    return head
+
+
+def _error(statistics: ForegroundStatistics) -> float:
+    return statistics.standard_error if statistics.num_foreground else float("inf")
+
+
+def _pairs(data: Any) -> Iterator[tuple[Any, Target]]:
+    """(image, target) pairs of a data set in random order, of an iterable of pairs, or of one of batches."""
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+        items = (data[i] for i in torch.randperm(len(data)).tolist())
+    else:
+        items = data
+    for images, targets in items:
+        if isinstance(targets, dict):
+            yield images, targets
+        else:
+            yield from zip(images, targets, strict=True)
