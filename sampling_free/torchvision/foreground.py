@@ -155,7 +155,8 @@ class _FeatureSizes:
 
     def __call__(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
         if image_size not in self.known:
-            features = self.backbone(torch.empty(1, 3, *image_size, device="meta"))
+            with torch.no_grad():
+                features = self.backbone(torch.empty(1, 3, *image_size, device="meta"))
             maps = [features] if isinstance(features, Tensor) else features.values()
             self.known[image_size] = [(m.shape[-2], m.shape[-1]) for m in maps]
         return self.known[image_size]

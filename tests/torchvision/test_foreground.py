@@ -1,0 +1,160 @@
+"""fit_prior against the training step itself, and the promise that no network runs."""
+
+import pytest
+import torch
+from PIL import Image
+from torch.utils._pytree import tree_leaves
+from torch.utils.data import Dataset
+
+from sampling_free.errors import UserError
+from sampling_free.mechanism import ConstantScaling
+from sampling_free.torchvision import fit_prior, logged_values, make_sampling_free, set_prior
+from tests.torchvision import tiny
+
+
+class Pairs(Dataset):
+    """`count` images of two sizes with a few random boxes, some images without any."""
+
+    def __init__(self, count, boxes=4, seed=0):
+        generator = torch.Generator().manual_seed(seed)
+        self.items = []
+        for i in range(count):
+            height, width = [(96, 128), (110, 90)][i % 2]
+            corners = torch.rand(0 if i % 5 == 4 else boxes, 2, generator=generator) * 60
+            sizes = 10 + torch.rand(len(corners), 2, generator=generator) * 25
+            labels = torch.randint(1, tiny.NUM_CLASSES, (len(corners),), generator=generator)
+            self.items.append(
+                (torch.zeros(3, height, width), {"boxes": torch.cat([corners, corners + sizes], 1), "labels": labels})
+            )
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        return self.items[index]
+
+
+@pytest.mark.parametrize("builder", [tiny.retinanet, tiny.fcos, tiny.faster_rcnn])
+def test_counts_are_those_of_training(builder):
+    """The same images, one at a time, through a real training step: the same foreground."""
+    model = make_sampling_free(tiny.seeded(builder))
+    data = Pairs(5)
+    statistics = fit_prior(model, data, num_images=5)
+    trained = 0
+    for image, target in data:
+        model.train()([image], [target])
+        trained += int(logged_values(model)["num_foreground" if hasattr(model, "head") else "rpn/num_foreground"])
+    assert statistics.num_foreground == trained > 0
+    assert statistics.num_images == 5
+
+
+def has_values(output):
+    return any(torch.is_tensor(leaf) and leaf.device.type != "meta" for leaf in tree_leaves(output))
+
+
+@pytest.mark.parametrize("builder", [tiny.retinanet, tiny.fcos, tiny.faster_rcnn, tiny.mobilenet])
+def test_no_network_runs(builder):
+    """Only shapes pass through the backbone: no module ever sees a tensor with values."""
+    model = make_sampling_free(builder())
+    ran = []
+    for name, module in model.named_modules():
+        if name.startswith(("backbone", "head.", "rpn.head", "roi_heads")):
+            module.register_forward_hook(lambda *call, name=name: ran.append(name) if has_values(call[2]) else None)
+    fit_prior(model, Pairs(4), num_images=4)
+    assert ran == []
+
+
+def test_sets_bias_and_threshold_and_keeps_them_in_the_checkpoint():
+    model = make_sampling_free(tiny.seeded(tiny.retinanet))
+    statistics = fit_prior(model, Pairs(6), num_images=6)
+    layer = model.head.classification_head.cls_logits
+    torch.testing.assert_close(layer.bias.sigmoid(), torch.full_like(layer.bias, statistics.prior))
+    assert model.score_thresh.item() == pytest.approx(statistics.score_threshold)
+    copy = make_sampling_free(tiny.retinanet())
+    copy.load_state_dict(model.state_dict())
+    assert copy.head.statistics.prior == statistics.prior
+    assert copy.score_thresh.item() == pytest.approx(statistics.score_threshold)
+
+
+def test_two_stage_sets_the_rpn_bias_and_leaves_the_roi_head():
+    model = make_sampling_free(tiny.seeded(tiny.faster_rcnn))
+    before = model.roi_heads.box_predictor.cls_score.bias.clone()
+    statistics = fit_prior(model, Pairs(6))
+    assert model.rpn.head.cls_logits.bias.sigmoid()[0].item() == pytest.approx(statistics.prior)
+    assert torch.equal(model.roi_heads.box_predictor.cls_score.bias, before)
+    assert model.roi_heads.score_thresh.item() == pytest.approx(1e-3)
+
+
+def test_initial_loss_is_the_formula_s():
+    """v1 Eq. 4: with zeroed weights every anchor says pi, and the loss is -log pi - (N C / N_f - 1) log(1 - pi)."""
+    model = make_sampling_free(tiny.seeded(tiny.retinanet), scaling=ConstantScaling(1))
+    data = Pairs(4)
+    statistics = fit_prior(model, data, num_images=4)
+    torch.nn.init.zeros_(model.head.classification_head.cls_logits.weight)
+    total = 0.0
+    for image, target in data:
+        model.train()([image], [target])
+        values = logged_values(model)
+        total += float(values["raw/classification"]) * (
+            int(values["num_foreground"]) or model.head.normalizer.count.running
+        )
+    pi, foreground = statistics.prior, int(statistics.num_foreground)
+    pi = torch.tensor(pi, dtype=torch.float64)
+    expected = -pi.log() - (1 / pi - 1) * torch.log1p(-pi)
+    # the image without boxes is divided by the running count, which moved a little during the step
+    assert total / foreground == pytest.approx(expected.item(), rel=0.02)
+
+
+def test_stops_when_the_prior_is_known_to_two_percent():
+    data = [item for item in Pairs(400, boxes=8).items if len(item[1]["boxes"])]
+    statistics = fit_prior(make_sampling_free(tiny.retinanet()), data)
+    assert 2 < statistics.num_images < len(data)
+    assert statistics.standard_error < 0.02
+
+
+def test_takes_batches_and_pil_images():
+    data = Pairs(4)
+    pairs = [(Image.new("RGB", (i.shape[2], i.shape[1])), t) for i, t in data.items]
+    batches = [([i for i, _ in data.items[:2]], [t for _, t in data.items[:2]])]
+    batches += [([i for i, _ in data.items[2:]], [t for _, t in data.items[2:]])]
+    counted = {
+        tuple(int(v) for v in (s.num_foreground, s.num_examples))
+        for s in (
+            fit_prior(make_sampling_free(tiny.retinanet()), d, num_images=4) for d in (data, pairs, iter(batches))
+        )
+    }
+    assert len(counted) == 1
+
+
+def test_leaves_the_random_stream_alone():
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    model = make_sampling_free(tiny.retinanet())
+    torch.manual_seed(7)
+    fit_prior(model, Pairs(3))
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_a_number_instead_of_data():
+    model = make_sampling_free(tiny.retinanet())
+    set_prior(model, 1e-5)
+    assert model.head.classification_head.cls_logits.bias[0].item() == pytest.approx(-11.5129, abs=1e-4)
+    assert model.score_thresh.item() == pytest.approx(4e-5)  # pi C
+
+
+@pytest.mark.parametrize(
+    ("attempt", "message"),
+    [
+        (lambda: fit_prior(tiny.retinanet(), Pairs(2)), "RetinaNet has no sampling-free head"),
+        (
+            lambda: fit_prior(make_sampling_free(tiny.faster_rcnn(), heads=("roi",)), Pairs(2)),
+            "has no sampling-free head",
+        ),
+        (lambda: fit_prior(make_sampling_free(tiny.retinanet()), Pairs(2, boxes=0)), "no foreground among"),
+        (lambda: set_prior(make_sampling_free(tiny.retinanet()), 1.5), "strictly between 0 and 1"),
+    ],
+)
+def test_mistakes_are_said(attempt, message):
+    with pytest.raises(UserError, match=message):
+        attempt()
