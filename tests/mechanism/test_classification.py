@@ -111,8 +111,8 @@ def test_any_scale_of_logits(seed, scale, shift):
 def test_huge_logits_that_are_all_right_cost_nothing():
     """+-1e4 with the right sign: large terms that must cancel, not leave their rounding errors."""
     labels = torch.randint(0, C + 1, (3000,))
-    rows = torch.full((3000, C), -1e4).scatter(1, labels.clamp(max=C - 1)[:, None], 1e4)
-    rows[labels == C] = -1e4
+    rows = torch.full((3000, C), -9876.543).scatter(1, labels.clamp(max=C - 1)[:, None], 9876.543)
+    rows[labels == C] = -9876.543
     assert sigmoid_cross_entropy_sum(rows, labels, C).abs() < 1e-3
 
 
@@ -139,7 +139,7 @@ def test_half_precision_logits_are_summed_in_float32(dtype):
     ours, reference = sigmoid_cross_entropy_sum(maps, labels, C), one_hot_reference(exact, labels)
     assert ours.dtype == torch.float32
     torch.testing.assert_close(ours.double(), reference, rtol=1e-5, atol=0)
-    for grad, expected in zip(gradients(ours, maps), gradients(reference, exact), strict=True):
+    for grad, expected in zip(gradients(0.3 * ours, maps), gradients(0.3 * reference, exact), strict=True):
         assert grad.dtype == dtype
         torch.testing.assert_close(grad.double(), expected, rtol=0, atol=torch.finfo(dtype).eps)
 
