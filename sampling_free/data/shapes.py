@@ -207,9 +207,9 @@ def draw(
     seen = _seen(pieces, settings.size)
     for piece, _ in seen:
         piece.paint(image)
-    image = cv2.GaussianBlur(image, (3, 3), random.uniform(0.2, 0.8))
-    image = image + random.normal(0, random.uniform(2, 10), image.shape)
-    return image.clip(0, 255).astype(np.uint8), [(piece.category, mask) for piece, mask in seen if piece.category]
+    blurred = cv2.GaussianBlur(image, (3, 3), random.uniform(0.2, 0.8))
+    noisy = blurred + random.normal(0, random.uniform(2, 8), image.shape)
+    return noisy.clip(0, 255).astype(np.uint8), [(piece.category, mask) for piece, mask in seen if piece.category]
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,7 @@ def _seen(pieces: list[_Piece], size: int) -> list[tuple[_Piece, NDArray[np.bool
 def _ground(random: np.random.Generator, size: int) -> NDArray[np.float32]:
     """Smooth colours, a finer texture, and strokes."""
     image = np.full((size, size, 3), random.uniform(60, 190, 3), np.float32)
-    for cells, strength in ((4, 40), (16, 25)):
+    for cells, strength in ((4, 25), (16, 10)):
         noise = random.normal(0, strength, (cells, cells, 3)).astype(np.float32)
         image += cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC)
     for _ in range(random.integers(0, 12)):
