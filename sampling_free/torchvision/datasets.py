@@ -103,7 +103,7 @@ class DetectionDataset(Dataset):
         image = self._read(index)
         boxes = self.coco.loadAnns(self.coco.getAnnIds(self.image_ids[index], iscrowd=False))
         image, target = self.transforms(image, self._target(index, boxes, (image.height, image.width)))
-        return image, _with_area(target)
+        return image.as_subclass(Tensor), _with_area(target)
 
     def _read(self, index: int) -> Image.Image:
         path, record = self.image_path(index), self.coco.imgs[self.image_ids[index]]
@@ -178,8 +178,8 @@ class VocDetection(DetectionDataset):
     ) -> None:
         pairs = [(Path(root) / folder, name) for folder, name in splits]
         source = " and ".join(f"{folder} ({name})" for folder, name in pairs)
-        checked = check_annotations(read_voc(pairs, classes), Path("/"), strict=strict, source=source)
-        super().__init__(checked, Path("/"), **options)
+        checked = check_annotations(read_voc(pairs, classes), Path(), strict=strict, source=source)
+        super().__init__(checked, Path(), **options)
 
 
 class Shapes(CocoDetection):
