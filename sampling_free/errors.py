@@ -6,3 +6,10 @@ class UserError(ValueError):
 
     The command lines print the sentence and exit with status 2; a traceback would add nothing.
     """
+
+
+class DivergedError(RuntimeError):
+    """A loss that is not finite: training cannot go on, and what it wrote before is worth keeping.
+
+    The command lines print the sentence and exit with status 3, so that a comparison can note it and go on.
+    """

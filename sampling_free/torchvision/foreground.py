@@ -53,7 +53,7 @@ def fit_prior(
     Raises:
         UserError: the model is not sampling-free, or the data has no foreground.
     """
-    head = _counted_head(model)
+    head = _required_head(model)
     statistics = ForegroundStatistics(0, 0, head.statistics.num_classes)
     assignment = _Assignment(model)
     with torch.random.fork_rng(devices=[]):
@@ -94,7 +94,7 @@ def set_prior(model: Model, prior: float, *, score_threshold: float | None = Non
     Raises:
         UserError: the model is not sampling-free, or `prior` is no probability.
     """
-    head = _counted_head(model)
+    head = _required_head(model)
     try:
         bias = bias_of_prior(prior)
     except ValueError as error:
@@ -162,10 +162,15 @@ class _FeatureSizes:
         return self.known[image_size]
 
 
-def _counted_head(model: Model) -> Any:
-    """The part of a model whose examples are counted: the head of a one-stage model, the RPN of a two-stage one."""
+def counted_head(model: Model) -> Any | None:
+    """The part of a model whose examples are counted, if converted: a one-stage model's head, a two-stage one's RPN."""
     head = getattr(model, "head", None) or getattr(model, "rpn", None)
-    if not hasattr(head, "statistics"):
+    return head if hasattr(head, "statistics") else None
+
+
+def _required_head(model: Model) -> Any:
+    head = counted_head(model)
+    if head is None:
         raise UserError(
             f"{type(model).__name__} has no sampling-free head or RPN whose prior could be set; "
             f"call make_sampling_free(model) first"

@@ -77,7 +77,7 @@ class StreamSampler(Sampler[list[Draw]]):
             iteration += 1
 
     def _shuffle(self, epoch: int) -> Tensor:
-        return torch.randperm(self.num_items, generator=torch.Generator().manual_seed(_mix(self.seed, epoch)))
+        return torch.randperm(self.num_items, generator=torch.Generator().manual_seed(mixed_seed(self.seed, epoch)))
 
 
 class _Stream(Dataset):
@@ -89,7 +89,7 @@ class _Stream(Dataset):
 
     def __getitem__(self, draw: Draw) -> Any:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_mix(self.seed + 1, draw.position))
+            torch.manual_seed(mixed_seed(self.seed + 1, draw.position))
             return self.dataset[draw.item]
 
 
@@ -136,7 +136,7 @@ def collate(items: list[tuple[Tensor, dict[str, Any]]]) -> tuple[list[Tensor], l
     return list(images), list(targets)
 
 
-def _mix(seed: int, number: int) -> int:
+def mixed_seed(seed: int, number: int) -> int:
     """One seed of two numbers, spread over 63 bits (splitmix64's finaliser)."""
     value = (seed * 0x9E3779B97F4A7C15 + number + 1) & (2**64 - 1)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):

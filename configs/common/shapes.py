@@ -1,0 +1,31 @@
+"""The generated shapes: 2,000 images of 128 px for training, 300 for evaluation, drawn on first use."""
+
+from sampling_free.config import LazyCall as L
+from sampling_free.torchvision import transforms
+from sampling_free.torchvision.datasets import Shapes
+
+from .optim import sgd as optimizer
+from .schedules import steps
+from .train import train
+
+engine = "sampling_free.torchvision.engine"
+root = "output/data/shapes-128"
+num_classes = 6  # five shapes and torchvision's background
+
+dataloader = dict(
+    train=dict(
+        dataset=L(Shapes)(root=root, split="train", transforms=L(transforms.training)(), masks=False),
+        total_batch_size=8,
+        num_workers=1,
+    ),
+    test=dict(
+        dataset=L(Shapes)(root=root, split="val", transforms=L(transforms.evaluation)(), masks=False),
+        batch_size=16,
+        num_workers=0,
+        masks=False,
+    ),
+)
+# small images, batch 8, BatchNorm: a high rate, a short warm-up, one step down at four fifths
+optimizer.lr = 0.04
+lr_multiplier = steps(800, [640], warmup=40, start=0.1)
+train.update(max_iter=800, eval_period=200, checkpoint_period=200, log_period=5)

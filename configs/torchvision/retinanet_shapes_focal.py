@@ -1,0 +1,14 @@
+"""RetinaNet with Focal Loss on the shapes: torchvision's own, the baseline.
+
+python train_net.py --config-file configs/torchvision/retinanet_shapes_focal.py
+
+About 2 minutes on 2 cores.
+"""
+
+from sampling_free.config import LazyCall as L
+from sampling_free.torchvision.models import retinanet_resnet18_fpn
+
+from ..common.shapes import dataloader, engine, lr_multiplier, num_classes, optimizer, train
+
+model = L(retinanet_resnet18_fpn)(num_classes=num_classes)
+train.output_dir = "output/retinanet_shapes_focal"

@@ -1,0 +1,51 @@
+"""On how many processes a run trains, in the words of detectron2's command line."""
+
+from dataclasses import dataclass
+from urllib.parse import urlparse
+
+from sampling_free.errors import UserError
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Processes and machines of a run.
+
+    Attributes:
+        num_gpus: processes on this machine, one a GPU; without CUDA, one a CPU process each.
+        num_machines: machines in all.
+        machine_rank: number of this machine, from 0.
+        dist_url: `tcp://host:port` of machine 0, or "auto" on a single machine.
+    """
+
+    num_gpus: int = 1
+    num_machines: int = 1
+    machine_rank: int = 0
+    dist_url: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.num_gpus < 0 or self.num_machines < 1 or not 0 <= self.machine_rank < self.num_machines:
+            raise UserError(
+                f"--num-gpus {self.num_gpus} --num-machines {self.num_machines} --machine-rank {self.machine_rank} "
+                f"does not name processes; ranks of machines run from 0 to num-machines - 1"
+            )
+        if self.num_machines > 1 and self.address is None:
+            raise UserError("several machines need --dist-url tcp://HOST:PORT of machine 0, the same on all of them")
+
+    @property
+    def processes(self) -> int:
+        """Processes over all machines."""
+        return max(1, self.num_gpus) * self.num_machines
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port of machine 0, or None where "auto" will do.
+
+        Raises:
+            UserError: `dist_url` is neither "auto" nor tcp://host:port.
+        """
+        if self.dist_url == "auto":
+            return None
+        parsed = urlparse(self.dist_url)
+        if parsed.scheme != "tcp" or not parsed.hostname or not parsed.port:
+            raise UserError(f"--dist-url must be 'auto' or tcp://HOST:PORT, not {self.dist_url!r}")
+        return parsed.hostname, parsed.port

@@ -1,0 +1,17 @@
+"""Pictures of data, detections and runs, from files and numpy arrays; no host, no torch."""
+
+from sampling_free.pictures.boxes import Box, draw_boxes, save_grid
+from sampling_free.pictures.curves import plot_losses, plot_precision_recall
+from sampling_free.pictures.examples import Example, read_examples, save_examples, write_examples
+
+__all__ = [
+    "Box",
+    "Example",
+    "draw_boxes",
+    "plot_losses",
+    "plot_precision_recall",
+    "read_examples",
+    "save_examples",
+    "save_grid",
+    "write_examples",
+]

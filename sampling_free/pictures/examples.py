@@ -1,0 +1,82 @@
+"""A few evaluation images with what is in them and what a run found: `examples.json` of a run folder."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from sampling_free.errors import UserError
+from sampling_free.pictures.boxes import Box, Image, draw_boxes, save_grid
+
+_SHOWN = 0.3  # of the run's highest score on an image: low thresholds are for AP, not for eyes
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image with its ground truth and a run's detections.
+
+    Attributes:
+        path: of the image.
+        truth: boxes without scores.
+        detections: boxes with scores.
+    """
+
+    path: Path
+    truth: list[Box]
+    detections: list[Box]
+
+    def image(self) -> Image:
+        """The image, RGB.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
+        if image is None:
+            raise UserError(f"image {self.path} cannot be read")
+        return image[..., ::-1].copy()  # type: ignore[return-value]
+
+    def shown(self) -> list[Box]:
+        """The detections worth a look: scores that are not far below the best one of the image, and above 0.1."""
+        best = max((box.score or 0 for box in self.detections), default=0)
+        return [box for box in self.detections if (box.score or 0) >= max(0.1, _SHOWN * best)]
+
+
+def write_examples(path: str | Path, examples: Sequence[Example]) -> None:
+    """Write examples as json."""
+    content = [
+        {
+            "path": str(example.path.resolve()),
+            "truth": [[*box.corners, box.name] for box in example.truth],
+            "detections": [[*box.corners, box.name, box.score] for box in example.detections],
+        }
+        for example in examples
+    ]
+    Path(path).write_text(json.dumps(content))
+
+
+def read_examples(path: str | Path) -> list[Example]:
+    """Read what `write_examples` wrote."""
+    return [
+        Example(
+            Path(record["path"]),
+            [Box(tuple(box[:4]), box[4]) for box in record["truth"]],
+            [Box(tuple(box[:4]), box[4], box[5]) for box in record["detections"]],
+        )
+        for record in json.loads(Path(path).read_text())
+    ]
+
+
+def save_examples(path: str | Path, runs: Mapping[str, Sequence[Example]]) -> None:
+    """Ground truth in the first row, one run's detections in each further row.
+
+    Args:
+        path: of the picture.
+        runs: per run its examples; the same images in the same order.
+    """
+    first = next(iter(runs.values()))
+    rows = [[draw_boxes(example.image(), example.truth, side=220) for example in first]]
+    rows += [[draw_boxes(example.image(), example.shown(), side=220) for example in run] for run in runs.values()]
+    save_grid(path, rows, ["ground truth", *runs])

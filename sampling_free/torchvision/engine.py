@@ -1,0 +1,279 @@
+"""The torchvision host's engine: what a config with `engine = "sampling_free.torchvision.engine"` runs.
+
+Training is Lightning's. A run leaves in `train.output_dir`: config.yaml, metrics.csv and TensorBoard's events,
+checkpoints/last.ckpt and checkpoints/best.ckpt (the best bbox/AP), result.json, COCO result files, pictures/.
+"""
+
+import json
+import logging
+import os
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+from torch import nn
+
+from sampling_free import config
+from sampling_free.errors import DivergedError, UserError
+from sampling_free.launch import Launch
+from sampling_free.torchvision import run_pictures
+from sampling_free.torchvision.callbacks import IterationBar, Stopwatch
+from sampling_free.torchvision.checkpoints import iteration_of, load_weights, refuse_other_classes
+from sampling_free.torchvision.datasets import DetectionDataset
+from sampling_free.torchvision.evaluation import CocoEvaluator
+from sampling_free.torchvision.foreground import counted_head, fit_prior, set_prior
+from sampling_free.torchvision.loading import test_loader, train_loader
+from sampling_free.torchvision.logs import CsvLog
+from sampling_free.torchvision.training import DetectorTraining
+
+logger = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig, *, resume: bool = False, launch: Launch | None = None) -> dict[str, float]:
+    """Train a config's model, evaluating on the way; returns the last evaluation's metrics.
+
+    Args:
+        cfg: the config; see `configs/common/train.py` for what `train` holds.
+        resume: go on from `checkpoints/last.ckpt` of the output folder, where there is one.
+        launch: processes and machines.
+
+    Raises:
+        UserError: what the user can mend, in a sentence.
+        DivergedError: a loss was not finite; result.json says so, and the last checkpoint stays.
+    """
+    run = _Run(cfg, launch or Launch())
+    last = run.folder / "checkpoints" / "last.ckpt"
+    start = iteration_of(last) if resume and last.is_file() else 0
+    if resume:
+        said = f"resuming {last} at iteration {start} of {cfg.train.max_iter}" if start else f"there is no {last}"
+        logger.info("%s%s", said, "" if start else "; starting from the beginning")
+    else:
+        run.log.forget_after(0)
+        _initialize(cfg, run.module.model, run.train_set)
+    try:
+        run.trainer.fit(run.module, ckpt_path=str(last) if start else None, weights_only=True)
+    except DivergedError as error:
+        run.write_result({}, diverged=str(error))
+        raise
+    if run.trainer.interrupted:
+        raise KeyboardInterrupt
+    run.trainer.save_checkpoint(last)
+    metrics = run.final_metrics()
+    run.write_result(metrics)
+    run.draw()
+    return metrics
+
+
+def evaluate(cfg: DictConfig, *, launch: Launch | None = None) -> dict[str, float]:
+    """Evaluate `train.init_checkpoint`, or without one `checkpoints/last.ckpt` of the output folder."""
+    run = _Run(cfg, launch or Launch())
+    weights = cfg.train.init_checkpoint or run.folder / "checkpoints" / "last.ckpt"
+    load_weights(run.module.model, weights)
+    return run.evaluate()
+
+
+def load_model(cfg: DictConfig, weights: str | Path) -> nn.Module:
+    """The config's model with the weights of a checkpoint, in evaluation mode, on the GPU where there is one."""
+    model = config.instantiate(cfg.model, "model")
+    load_weights(model, weights)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+@torch.no_grad()
+def predict(model: nn.Module, image: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    """Detections in one image `(H, W, 3)` uint8 RGB: `boxes` XYXY, `scores`, `labels`, and `masks` where there are."""
+    device = next(model.parameters()).device
+    tensor = torch.from_numpy(image.copy()).permute(2, 0, 1).to(device).float() / 255
+    return {name: value.cpu().numpy() for name, value in model([tensor])[0].items()}
+
+
+def category_names(cfg: DictConfig) -> dict[int, str]:
+    """Name of each label that the config's model predicts."""
+    return config.instantiate(cfg.dataloader.test.dataset, "dataloader.test.dataset").label_names
+
+
+@dataclass
+class _Run:
+    """Everything that a run is made of, built and checked before the first batch."""
+
+    cfg: DictConfig
+    launch: Launch
+
+    def __post_init__(self) -> None:
+        cfg = self.cfg
+        self.folder = _writable(Path(cfg.train.output_dir))
+        _quiet()
+        seed_everything(cfg.train.seed, verbose=False)
+        self.train_set: DetectionDataset = config.instantiate(cfg.dataloader.train.dataset, "dataloader.train.dataset")
+        self.test_set: DetectionDataset = config.instantiate(cfg.dataloader.test.dataset, "dataloader.test.dataset")
+        logger.info("training data: %s", self.train_set.summary)
+        logger.info("evaluation data: %s", self.test_set.summary)
+        model = config.instantiate(cfg.model, "model")
+        refuse_other_classes(model, self.train_set)
+        self.log = CsvLog(self.folder / "metrics.csv")
+        self.stopwatch = Stopwatch()
+        self.module = self._module(model)
+        self.trainer = self._trainer()
+        if self.trainer.is_global_zero:
+            config.save(cfg, self.folder / "config.yaml")
+
+    def _module(self, model: nn.Module) -> DetectorTraining:
+        cfg = self.cfg
+        stream, test = cfg.dataloader.train, cfg.dataloader.test
+
+        def optimizer(model: nn.Module) -> torch.optim.Optimizer:
+            call = config.plain(cfg.optimizer)
+            call["params"]["model"] = model
+            return config.instantiate(call, "optimizer")
+
+        def train_data(start: int) -> torch.utils.data.DataLoader:
+            self.log.forget_after(self.module.global_step)
+            return train_loader(
+                self.train_set,
+                total_batch_size=stream.total_batch_size,
+                seed=cfg.train.seed,
+                num_workers=stream.num_workers,
+                start_iteration=start,
+                rank=self.trainer.global_rank,
+                world_size=self.trainer.world_size,
+            )
+
+        def test_data() -> torch.utils.data.DataLoader:
+            ranks = {"rank": self.trainer.global_rank, "world_size": self.trainer.world_size}
+            return test_loader(self.test_set, batch_size=test.batch_size, num_workers=test.num_workers, **ranks)
+
+        module = DetectorTraining(
+            model,
+            optimizer=optimizer,
+            lr_multiplier=config.instantiate(cfg.lr_multiplier, "lr_multiplier"),
+            max_iter=cfg.train.max_iter,
+            train_data=train_data,
+            test_data=test_data,
+            evaluator=partial(CocoEvaluator, self.test_set, masks=test.masks),
+            seed=cfg.train.seed,
+            validation_loss=cfg.train.validation_loss,
+        )
+        module.output_dir = str(self.folder)
+        return module
+
+    def _trainer(self) -> Trainer:
+        options, launch = self.cfg.train, self.launch
+        if launch.address is not None:
+            os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = launch.address[0], str(launch.address[1])
+            os.environ["NODE_RANK"] = str(launch.machine_rank)
+        return Trainer(
+            accelerator="gpu" if torch.cuda.is_available() else "cpu",
+            devices=max(1, launch.num_gpus),
+            num_nodes=launch.num_machines,
+            strategy="ddp" if launch.processes > 1 else "auto",
+            precision=options.precision,
+            max_steps=options.max_iter,
+            max_epochs=-1,
+            val_check_interval=options.eval_period * options.accumulate,
+            check_val_every_n_epoch=None,
+            limit_val_batches=1.0,
+            num_sanity_val_steps=0,
+            accumulate_grad_batches=options.accumulate,
+            gradient_clip_val=options.clip_grad,
+            log_every_n_steps=options.log_period,
+            logger=[self.log, TensorBoardLogger(str(self.folder), name="", version="tensorboard")],
+            callbacks=self._callbacks(),
+            use_distributed_sampler=False,
+            enable_model_summary=False,
+        )
+
+    def _callbacks(self) -> list[Callback]:
+        options, folder = self.cfg.train, self.folder / "checkpoints"
+        common: dict[str, Any] = {"dirpath": folder, "save_top_k": 1, "enable_version_counter": False}
+        callbacks: list[Callback] = [
+            IterationBar(refresh_rate=1 if os.isatty(2) else options.log_period),
+            self.stopwatch,
+            ModelCheckpoint(
+                filename="last", every_n_train_steps=options.checkpoint_period, save_on_train_epoch_end=False, **common
+            ),
+            ModelCheckpoint(filename="best", monitor="bbox/AP", mode="max", **common),
+        ]
+        if options.patience is not None:
+            callbacks.append(EarlyStopping("bbox/AP", mode="max", patience=options.patience))
+        if options.ema is not None:
+            callbacks.append(EMAWeightAveraging(decay=options.ema, use_buffers=False))
+        return callbacks
+
+    def final_metrics(self) -> dict[str, float]:
+        """Of the last iteration; evaluates where the period did not."""
+        rows = self.log.rows.get(self.module.global_step, {})
+        known = {name: float(value) for name, value in rows.items() if name.startswith(("bbox/", "segm/"))}
+        return known or self.evaluate()
+
+    def evaluate(self) -> dict[str, float]:
+        """Metrics of the model as it is."""
+        metrics = self.trainer.validate(self.module, verbose=False)[0]
+        return {name: float(value) for name, value in metrics.items() if name.startswith(("bbox/", "segm/"))}
+
+    def write_result(self, metrics: dict[str, float], *, diverged: str | None = None) -> None:
+        """result.json: what a comparison of runs reads."""
+        if not self.trainer.is_global_zero:
+            return
+        result = {
+            "iterations": self.module.global_step,
+            "diverged": diverged is not None,
+            "reason": diverged,
+            "seconds_per_iteration": self.stopwatch.seconds_per_iteration,
+            "peak_memory_mb": self.stopwatch.peak_memory_mb,
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+            "metrics": metrics,
+        }
+        partial_file = self.folder / "result.json.partial"
+        partial_file.write_text(json.dumps(result, indent=1))
+        os.replace(partial_file, self.folder / "result.json")
+
+    def draw(self) -> None:
+        """Pictures of the run."""
+        if self.trainer.is_global_zero:
+            run_pictures.draw(self.folder, self.train_set, self.test_set, self.cfg.train.seed)
+
+
+def _initialize(cfg: DictConfig, model: nn.Module, data: DetectionDataset) -> None:
+    """Weights to start from and the prior; a resumed run has both in its checkpoint."""
+    if cfg.train.init_checkpoint:
+        load_weights(model, cfg.train.init_checkpoint)
+    if not data.coco.anns:
+        raise UserError("the training data has no box at all: there is no foreground to learn from")
+    if counted_head(model) is None or cfg.train.prior is None:
+        return
+    if cfg.train.prior == "auto":
+        fit_prior(model, data, seed=cfg.train.seed)
+    else:
+        set_prior(model, float(cfg.train.prior))
+
+
+def _writable(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"output folder {folder} cannot be written ({error.strerror}); set train.output_dir") from error
+    return folder
+
+
+def _quiet() -> None:
+    """Lightning's remarks that do not concern a user of a config."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory .* exists.*",
+        ".*LeafSpec.*",
+        ".*sync_dist.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,84 @@
+#!/usr/bin/env python
+"""Train or evaluate what a LazyConfig file describes, on the host that it names.
+
+    python train_net.py --config-file configs/torchvision/retinanet_shapes.py train.max_iter=200
+    python train_net.py --config-file ... --resume
+    python train_net.py --config-file ... --eval-only train.init_checkpoint=output/.../checkpoints/best.ckpt
+
+Options are detectron2's. Exit status: 0 done, 2 a mistake that one sentence explains, 3 training diverged.
+"""
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+from omegaconf import DictConfig
+
+from sampling_free import config
+from sampling_free.errors import DivergedError, UserError
+from sampling_free.launch import Launch
+
+
+def parser() -> argparse.ArgumentParser:
+    """detectron2's options, no more."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--config-file", required=True, metavar="FILE", help="a LazyConfig file")
+    options.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the output folder")
+    options.add_argument("--eval-only", action="store_true", help="evaluate train.init_checkpoint, or the last one")
+    options.add_argument("--num-gpus", type=int, default=1, help="processes on this machine (CPU ones without CUDA)")
+    options.add_argument("--num-machines", type=int, default=1, help="machines in all")
+    options.add_argument("--machine-rank", type=int, default=0, help="number of this machine, from 0")
+    options.add_argument("--dist-url", default="auto", help="tcp://HOST:PORT of machine 0, for several machines")
+    options.add_argument("opts", nargs=argparse.REMAINDER, metavar="key=value", help="overrides of the config")
+    return options
+
+
+def engine_of(cfg: DictConfig) -> ModuleType:
+    """The module that the config's `engine` names.
+
+    Raises:
+        UserError: it cannot be imported; for the detectron2 host it says how to install detectron2.
+    """
+    try:
+        return importlib.import_module(cfg.engine)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("detectron2"):
+            raise UserError(
+                f"engine {cfg.engine} needs detectron2, which is not installed: run `make setup-detectron2`"
+            ) from error
+        raise UserError(f"engine {cfg.engine!r} of the config cannot be imported: {error}") from error
+
+
+def run(arguments: argparse.Namespace) -> dict[str, float]:
+    """What the command line asks for; returns the metrics."""
+    cfg = config.load(arguments.config_file, arguments.opts, required=("model", "engine", "dataloader", "train"))
+    launch = Launch(arguments.num_gpus, arguments.num_machines, arguments.machine_rank, arguments.dist_url)
+    engine = engine_of(cfg)
+    if arguments.eval_only:
+        return engine.evaluate(cfg, launch=launch)
+    return engine.train(cfg, resume=arguments.resume, launch=launch)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run, and say mistakes in one sentence."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        metrics = run(parser().parse_args(argv))
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except DivergedError as error:
+        sys.stderr.write(f"diverged: {error}\n")
+        return 3
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; --resume goes on from the last checkpoint\n")
+        return 130
+    sys.stdout.writelines(f"{name:24s} {value:6.2f}\n" for name, value in metrics.items())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
