@@ -6,9 +6,9 @@ About 2 minutes on 2 cores.
 """
 
 from sampling_free.config import LazyCall as L
-from sampling_free.torchvision.models import retinanet_resnet18_fpn
+from sampling_free.torchvision.models import retinanet_resnet10_fpn
 
 from ..common.shapes import dataloader, engine, lr_multiplier, num_classes, optimizer, train
 
-model = L(retinanet_resnet18_fpn)(num_classes=num_classes)
+model = L(retinanet_resnet10_fpn)(num_classes=num_classes)
 train.output_dir = "output/retinanet_shapes_focal"

@@ -40,12 +40,17 @@ def test_counts_are_those_of_training(builder):
     model = make_sampling_free(tiny.seeded(builder))
     data = Pairs(5)
     statistics = fit_prior(model, data, num_images=5)
-    trained = 0
+    prefix = "" if hasattr(model, "head") else "rpn/"
+    trained, examples = 0, 0
     for image, target in data:
         model.train()([image], [target])
-        trained += int(logged_values(model)["num_foreground" if hasattr(model, "head") else "rpn/num_foreground"])
+        values = logged_values(model)
+        trained += int(values[f"{prefix}num_foreground"])
+        examples += int(values.get("rpn/num_examples", 0))
     assert statistics.num_foreground == trained > 0
     assert statistics.num_images == 5
+    if prefix:
+        assert statistics.num_examples == examples  # anchors outside the image are ignored in both
 
 
 def has_values(output):
