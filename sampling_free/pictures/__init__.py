@@ -1,6 +1,6 @@
 """Pictures of data, detections and runs, from files and numpy arrays; no host, no torch."""
 
-from sampling_free.pictures.boxes import Box, draw_boxes, save_grid
+from sampling_free.pictures.boxes import Box, draw_boxes, legend_of, save_grid
 from sampling_free.pictures.curves import plot_losses, plot_precision_recall
 from sampling_free.pictures.examples import Example, read_examples, save_examples, write_examples
 
@@ -8,6 +8,7 @@ __all__ = [
     "Box",
     "Example",
     "draw_boxes",
+    "legend_of",
     "plot_losses",
     "plot_precision_recall",
     "read_examples",

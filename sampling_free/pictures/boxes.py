@@ -1,20 +1,33 @@
-"""Boxes on images, images in a grid."""
+"""Boxes and masks on images, images in a grid. Colours can be told apart by colour-blind eyes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from zlib import crc32
 
 import cv2
+import matplotlib
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as PIL
+from PIL import ImageDraw, ImageFont
 
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
+Color = tuple[int, int, int]
 
-# Okabe and Ito's colours, told apart by colour-blind eyes too
-_PALETTE = [(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167)]
-_BORDER = 6
-_CAPTION = 24
+# Okabe and Ito's colours without black, and white
+_PALETTE: list[Color] = [
+    (86, 180, 233),
+    (230, 159, 0),
+    (0, 158, 115),
+    (240, 228, 66),
+    (213, 94, 0),
+    (204, 121, 167),
+    (0, 114, 178),
+    (255, 255, 255),
+]
+_GAP = 8  # pixels between the cells of a grid
+_OPACITY = 0.4  # of masks
 
 
 @dataclass(frozen=True)
@@ -34,58 +47,111 @@ class Box:
     mask: NDArray[np.bool_] | None = None
 
 
-def color_of(name: str) -> tuple[int, int, int]:
-    """The same colour for a class in every picture."""
-    return _PALETTE[crc32(name.encode()) % len(_PALETTE)]
+def legend_of(names: Iterable[str]) -> dict[str, Color] | None:
+    """A colour for each class, or None for more classes than colours can tell: they need names at the boxes."""
+    colors = _colors_of(names)
+    return colors if len(colors) <= len(_PALETTE) else None
 
 
-def draw_boxes(image: Image, boxes: Sequence[Box], *, side: int = 320) -> Image:
-    """A copy of the image, its longer side scaled to at least `side` pixels, with boxes, names and scores."""
+def _colors_of(names: Iterable[str]) -> dict[str, Color]:
+    return {name: _PALETTE[i % len(_PALETTE)] for i, name in enumerate(sorted(set(names)))}
+
+
+def draw_boxes(
+    image: Image, boxes: Sequence[Box], *, side: int = 480, colors: Mapping[str, Color] | None = None
+) -> Image:
+    """A copy of the image, its longer side scaled to at least `side` pixels, with masks, boxes and scores.
+
+    Args:
+        image: `(H, W, 3)` uint8 RGB.
+        boxes: what to draw; low scores first, so that high ones lie on top.
+        side: pixels.
+        colors: per class, where a legend beside the image tells the classes; without, names stand at the boxes.
+    """
     zoom = max(1.0, side / max(image.shape[:2]))
     size = (round(image.shape[1] * zoom), round(image.shape[0] * zoom))
-    canvas: Image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR if zoom < 2 else cv2.INTER_NEAREST)  # type: ignore[assignment]
+    palette = colors if colors is not None else _colors_of(box.name for box in boxes)
+    pixels = np.asarray(PIL.fromarray(image).resize(size, PIL.Resampling.BICUBIC)).copy()
     for box in boxes:
         if box.mask is not None:
-            mask = cv2.resize(box.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
-            canvas[mask] = (0.55 * canvas[mask] + 0.45 * np.array(color_of(box.name))).astype(np.uint8)
+            _paint_mask(pixels, box.mask, palette[box.name])
+    canvas = PIL.fromarray(pixels)
+    draw = ImageDraw.Draw(canvas)
     for box in sorted(boxes, key=lambda box: box.score or 0):
-        _draw_box(canvas, box, zoom)
-    return canvas
+        score = "" if box.score is None else f"{box.score:.2f}"
+        _draw_box(draw, box, zoom, palette[box.name], score if colors is not None else f"{box.name} {score}".strip())
+    return np.asarray(canvas)
 
 
-def _draw_box(canvas: Image, box: Box, zoom: float) -> None:
-    color = color_of(box.name)
-    left, top, right, bottom = (round(value * zoom) for value in box.corners)
-    cv2.rectangle(canvas, (left, top), (right, bottom), (0, 0, 0), 3)
-    cv2.rectangle(canvas, (left, top), (right, bottom), color, 2)
-    text = box.name if box.score is None else f"{box.name} {box.score:.2f}"
-    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)
-    x = min(max(left, 0), max(canvas.shape[1] - width - 2, 0))
-    y = top - 4 if top > height + 6 else min(bottom, canvas.shape[0]) - 4
-    cv2.rectangle(canvas, (x, y - height - 3), (x + width + 2, y + 3), color, cv2.FILLED)
-    cv2.putText(canvas, text, (x + 1, y), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+def _paint_mask(pixels: Image, mask: NDArray[np.bool_], color: Color) -> None:
+    scaled = cv2.resize(mask.astype(np.uint8), pixels.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    inside = scaled.astype(bool)
+    pixels[inside] = ((1 - _OPACITY) * pixels[inside] + _OPACITY * np.array(color)).astype(np.uint8)
+    outlines, _ = cv2.findContours(scaled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(pixels, outlines, -1, color, 1, cv2.LINE_AA)
 
 
-def save_grid(path: str | Path, rows: Sequence[Sequence[Image]], captions: Sequence[str] = ()) -> None:
-    """Write images in rows as one picture, with a caption over each row.
+def _draw_box(draw: ImageDraw.ImageDraw, box: Box, zoom: float, color: Color, text: str) -> None:
+    width, height = draw.im.size
+    line = max(2, round(max(width, height) / 350))
+    left, top, right, bottom = (value * zoom for value in box.corners)
+    right, bottom = max(left, right), max(top, bottom)
+    draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=(0, 0, 0), width=line + 2)  # a dark rim
+    draw.rectangle((left, top, right, bottom), outline=color, width=line)
+    if not text:
+        return
+    font = _font(max(11, round(max(width, height) / 45)))
+    text_width, text_height = draw.textlength(text, font) + 6, font.size + 4
+    x = min(max(left, 0), max(width - text_width, 0))
+    y = top - text_height if top >= text_height else min(max(top, 0), height - text_height)
+    draw.rectangle((x, y, x + text_width, y + text_height), fill=color)
+    bright = sum(share * value for share, value in zip((0.299, 0.587, 0.114), color, strict=True)) > 110
+    draw.text((x + 3, y + 1), text, (0, 0, 0) if bright else (255, 255, 255), font)
+
+
+def save_grid(
+    path: str | Path,
+    rows: Sequence[Sequence[Image]],
+    captions: Sequence[str] = (),
+    *,
+    legend: Mapping[str, Color] | None = None,
+) -> None:
+    """Write images in rows as one picture, with a caption over each row and a legend of colours below.
 
     Args:
         path: of the jpg or png; its folder is made.
         rows: images of any size; each is fitted into a cell of the largest height and width.
         captions: one a row, or none.
+        legend: colour by name.
     """
     height = max(image.shape[0] for row in rows for image in row)
     width = max(image.shape[1] for row in rows for image in row)
-    columns = max(len(row) for row in rows)
-    band = _CAPTION if captions else 0
-    sheet = np.full((len(rows) * (height + band + _BORDER), columns * (width + _BORDER), 3), 255, np.uint8)
+    columns, band = max(len(row) for row in rows), 30 if captions else _GAP
+    size = (_GAP + columns * (width + _GAP), len(rows) * (height + band) + (36 if legend else _GAP))
+    sheet = PIL.new("RGB", size, (255, 255, 255))
+    draw = ImageDraw.Draw(sheet)
     for r, row in enumerate(rows):
-        top = r * (height + band + _BORDER)
+        top = r * (height + band) + band
         if captions:
-            place = (2, top + _CAPTION - 7)
-            cv2.putText(sheet, captions[r], place, cv2.FONT_HERSHEY_SIMPLEX, 0.55, (0, 0, 0), 1, cv2.LINE_AA)
+            draw.text((_GAP, top - 25), captions[r], (0, 0, 0), _font(17, bold=True))
         for c, image in enumerate(row):
-            left = c * (width + _BORDER)
-            sheet[top + band : top + band + image.shape[0], left : left + image.shape[1]] = image
+            sheet.paste(PIL.fromarray(image), (_GAP + c * (width + _GAP), top))
+    if legend:
+        _draw_legend(draw, legend, size[1] - 26)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+    sheet.save(path, quality=90)
+
+
+def _draw_legend(draw: ImageDraw.ImageDraw, legend: Mapping[str, Color], top: int) -> None:
+    font, x = _font(15), float(_GAP)
+    for name, color in legend.items():
+        draw.rectangle((x, top + 2, x + 16, top + 16), fill=color, outline=(0, 0, 0))
+        draw.text((x + 23, top), name, (0, 0, 0), font)
+        x += 23 + draw.textlength(name, font) + 22
+
+
+@lru_cache
+def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """The font that matplotlib brings along: it is there on any machine, and knows more letters than cv2's."""
+    file = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / file, size)

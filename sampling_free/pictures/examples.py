@@ -8,9 +8,10 @@ from pathlib import Path
 import cv2
 
 from sampling_free.errors import UserError
-from sampling_free.pictures.boxes import Box, Image, draw_boxes, save_grid
+from sampling_free.pictures.boxes import Box, Image, draw_boxes, legend_of, save_grid
 
 _SHOWN = 0.3  # of the run's highest score on an image: low thresholds are for AP, not for eyes
+_SIDE = 260  # pixels of an image in the grid, at least
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ def save_examples(path: str | Path, runs: Mapping[str, Sequence[Example]]) -> No
         runs: per run its examples; the same images in the same order.
     """
     first = next(iter(runs.values()))
-    rows = [[draw_boxes(example.image(), example.truth, side=220) for example in first]]
-    rows += [[draw_boxes(example.image(), example.shown(), side=220) for example in run] for run in runs.values()]
-    save_grid(path, rows, ["ground truth", *runs])
+    shown = [[example.truth for example in first], *([example.shown() for example in run] for run in runs.values())]
+    legend = legend_of(box.name for row in shown for boxes in row for box in boxes)
+    images = [example.image() for example in first]
+    rows = [
+        [draw_boxes(image, boxes, side=_SIDE, colors=legend) for image, boxes in zip(images, row, strict=True)]
+        for row in shown
+    ]
+    save_grid(path, rows, ["ground truth", *runs], legend=legend)

@@ -10,6 +10,7 @@ from sampling_free.pictures import (
     Box,
     Example,
     draw_boxes,
+    legend_of,
     plot_losses,
     plot_precision_recall,
     save_examples,
@@ -37,6 +38,7 @@ def draw(folder: Path, train_set: DetectionDataset, test_set: DetectionDataset, 
 
 def _first_batches(path: Path, data: DetectionDataset, seed: int) -> None:
     """The first images of the training stream, transforms applied, as the model sees them."""
+    legend = legend_of(data.categories)
     rows, stream = [], iter(train_loader(data, total_batch_size=_IMAGES, seed=seed))
     for _ in range(2):
         images, targets = next(stream)
@@ -49,9 +51,9 @@ def _first_batches(path: Path, data: DetectionDataset, seed: int) -> None:
                 for corners, name, mask in zip(target["boxes"].tolist(), names, masks, strict=True)
             ]
             pixels = (image.permute(1, 2, 0) * 255).to(torch.uint8).numpy()
-            row.append(draw_boxes(np.ascontiguousarray(pixels), boxes, side=220))
+            row.append(draw_boxes(np.ascontiguousarray(pixels), boxes, side=260, colors=legend))
         rows.append(row)
-    save_grid(path, rows)
+    save_grid(path, rows, legend=legend)
 
 
 def _examples(folder: Path, data: DetectionDataset) -> list[Example]:
