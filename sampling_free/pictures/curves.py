@@ -1,95 +1,102 @@
 """Curves of one run or several: losses in the manner of the papers' Fig. 2 and 3, AP, precision over recall."""
 
-import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from sampling_free.errors import UserError
+from sampling_free.pictures.metrics import Curve, Metrics
 
-_COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442"]
+# Okabe and Ito's colours, dark ones first: lines are thin
+_COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31"]
 _CLASSIFICATION = ("classification", "loss_classifier", "loss_objectness", "loss_cls", "loss_fcos_cls", "loss_rpn_cls")
 _LOCALIZATION = ("bbox_regression", "loss_box_reg", "loss_rpn_box_reg", "loss_fcos_loc", "loss_rpn_loc")
-
-
-class Metrics:
-    """The figures of `metrics.csv`, by name.
-
-    Args:
-        path: of the file.
-
-    Raises:
-        UserError: there is no such file, or it has no rows.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        try:
-            with Path(path).open(newline="", encoding="utf-8") as file:
-                self.rows = list(csv.DictReader(file))
-        except OSError as error:
-            raise UserError(f"{path} cannot be read; is its folder the output of a run?") from error
-        if not self.rows:
-            raise UserError(f"{path} has no rows yet")
-        result = Path(path).with_name("result.json")
-        self.diverged = result.is_file() and bool(json.loads(result.read_text()).get("diverged"))
-
-    def series(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Iterations and values of a figure, where it was logged."""
-        pairs = [(float(row["step"]), float(row[name])) for row in self.rows if row.get(name)]
-        steps, values = np.array(pairs).reshape(-1, 2).T
-        return steps, values
-
-    def total(self, names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Sum of the raw losses of these names that the run has."""
-        found = [self.series(f"raw/{name}") for name in names]
-        found = [pair for pair in found if len(pair[0])]
-        if not found:
-            return np.array([]), np.array([])
-        return found[0][0], np.sum([values for _, values in found], axis=0)
+_STYLE: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+}
 
 
 def plot_losses(path: str | Path, runs: Mapping[str, str | Path]) -> None:
-    """Classification and localisation losses as they are before any scaling, the ratio between them, and AP.
+    """Both losses as they are before any scaling, their balance as trained, and AP; a cross where a run diverged.
 
-    Scaled losses would say nothing: guided scaling makes the one equal the other.
+    Scaled losses by themselves would say nothing: guided scaling makes the one as large as the other.
 
     Args:
         path: of the picture.
         runs: per name of a run its folder.
+
+    Raises:
+        UserError: a folder has no figures of a run.
     """
     metrics = {name: Metrics(Path(folder) / "metrics.csv") for name, folder in runs.items()}
-    figure = Figure(figsize=(13, 3.9), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
-    for color, (name, run) in zip(_cycle(len(metrics)), metrics.items(), strict=True):
-        _loss_line(left, run, _CLASSIFICATION, color, name)
-        _loss_line(middle, run, _LOCALIZATION, color, name)
-        steps, values = run.series("bbox/AP")
-        right.plot(steps, values, color=color, marker="o", markersize=4, label=name)
-    for axes, title in ((left, "classification loss, unscaled"), (middle, "localisation loss"), (right, "AP")):
-        axes.set_title(title)
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(10.5, 7.2), layout="constrained")
+        (upper_left, upper_right), (lower_left, lower_right) = figure.subplots(2, 2)
+        _loss_panel(upper_left, metrics, lambda run: run.total(_CLASSIFICATION, raw=True))
+        _loss_panel(upper_right, metrics, lambda run: run.total(_LOCALIZATION, raw=True))
+        _loss_panel(lower_left, metrics, lambda run: run.total(_CLASSIFICATION) / run.total(_LOCALIZATION))
+        lower_left.axhline(1, color="black", linewidth=0.8, linestyle=":")
+        for color, run in zip(_colors(len(metrics)), metrics.values(), strict=True):
+            average_precision = run.curve("bbox/AP")
+            lower_right.plot(average_precision.steps, average_precision.values, "o-", color=color, markersize=4)
+        upper_left.set_title("classification loss, before scaling")
+        upper_right.set_title("localisation loss")
+        lower_left.set_title("balance: classification as trained / localisation")
+        lower_right.set_title("AP")
+        lower_right.set_ylim(bottom=0)
+        _iteration_axes((upper_left, upper_right, lower_left, lower_right))
+        handles, labels = upper_left.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+        _save(figure, path)
+
+
+def _loss_panel(axes: Axes, runs: Mapping[str, Metrics], figure_of: Callable[[Metrics], Curve]) -> None:
+    """Of each run every value thinly, their running mean on top, on a logarithmic scale."""
+    axes.set_yscale("log")
+    curves = {name: figure_of(run).positive() for name, run in runs.items()}
+    largest = [curve.values.max() for name, curve in curves.items() if len(curve.steps) and not runs[name].diverged]
+    # a run on its way to infinity must not press all others flat
+    ceiling = 100 * max(largest) if largest else np.inf
+    for color, (name, run) in zip(_colors(len(runs)), runs.items(), strict=True):
+        curve = Curve(curves[name].steps, curves[name].values.clip(max=ceiling))
+        smooth = curve.smooth()
+        label = f"{name} (diverged after iteration {run.iterations})" if run.diverged else name
+        axes.plot(curve.steps, curve.values, color=color, alpha=0.2, linewidth=0.8)
+        axes.plot(smooth.steps, smooth.values, color=color, linewidth=1.8, label=label)
+        if run.diverged:
+            axes.plot(smooth.steps[-1:], smooth.values[-1:], "X", color=color, markersize=11, markeredgecolor="white")
+
+
+def _iteration_axes(panels: Sequence[Axes]) -> None:
+    """The same iterations below each panel, and plain numbers beside it."""
+    last = max((axes.dataLim.x1 for axes in panels if np.isfinite(axes.dataLim.x1)), default=1.0)
+    for axes in panels:
         axes.set_xlabel("iteration")
-        axes.grid(alpha=0.25)
-    left.set_yscale("log")
-    middle.set_yscale("log")
-    right.set_ylim(bottom=0)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=min(4, len(metrics)))
-    _save(figure, path)
+        axes.set_xlim(0, 1.03 * last)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        if axes.get_yscale() == "log":
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            low, high = axes.get_ylim()
+            # between powers of ten only where there are few of them
+            few = high / low < 30
+            axes.yaxis.set_minor_formatter(FuncFormatter(_one_two_five) if few else NullFormatter())
 
 
-def _loss_line(axes: Axes, run: Metrics, names: Sequence[str], color: str, label: str) -> None:
-    steps, values = run.total(names)
-    finite = np.isfinite(values) & (values > 0)
-    steps, values = steps[finite], values[finite]
-    axes.plot(steps, values, color=color, alpha=0.2, linewidth=0.8)
-    axes.plot(steps, _smooth(values), color=color, linewidth=1.6, label=label)
-    if run.diverged and len(steps):
-        axes.plot(steps[-1:], values[-1:], "x", color=color, markersize=11, markeredgewidth=2.5)
+def _one_two_five(value: float, _: object) -> str:
+    return f"{value:g}" if f"{value:e}"[0] in "1235" else ""
 
 
 def plot_precision_recall(path: str | Path, runs: Mapping[str, str | Path]) -> None:
@@ -97,43 +104,51 @@ def plot_precision_recall(path: str | Path, runs: Mapping[str, str | Path]) -> N
 
     Args:
         path: of the picture.
-        runs: per name of a run its folder; those without `precision_recall.json` (no detections) are left out.
+        runs: per name of a run its folder; those without `precision_recall.json` (no detections) are said to be so.
     """
-    curves = {
-        name: json.loads(file.read_text())
-        for name, folder in runs.items()
-        if (file := Path(folder) / "precision_recall.json").is_file()
-    }
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    for color, (name, curve) in zip(_cycle(len(curves)), curves.items(), strict=True):
-        for axes, key in ((left, "IoU 0.5"), (right, "mean over IoU")):
-            axes.plot(curve["recall"], curve[key], color=color, label=f"{name} ({100 * np.mean(curve[key]):.1f})")
-        if len(curves) == 1:
-            for other, (category, values) in zip(_COLORS[1:], curve["classes at IoU 0.5"].items(), strict=False):
-                left.plot(curve["recall"], values, color=other, linewidth=0.8, label=category)
-    for axes, title in ((left, "IoU 0.5"), (right, "mean over IoU 0.5 to 0.95")):
-        axes.set(title=title, xlabel="recall", xlim=(0, 1), ylim=(0, 1.02))
-        axes.grid(alpha=0.25)
-        if curves:
-            axes.legend(loc="lower left", fontsize=8, title="AP in brackets", title_fontsize=8)
-    left.set_ylabel("precision")
-    _save(figure, path)
+    files = {name: Path(folder) / "precision_recall.json" for name, folder in runs.items()}
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(10.5, 4.6), layout="constrained")
+        left, right = figure.subplots(1, 2, sharey=True)
+        for color, (name, file) in zip(_colors(len(files)), files.items(), strict=True):
+            curves = json.loads(file.read_text()) if file.is_file() else None
+            _precision_line(left, curves, "IoU 0.5", color, name)
+            _precision_line(right, curves, "mean over IoU", color, name)
+            if curves is not None and len(files) == 1:
+                _class_lines(left, curves)
+        for axes, title in ((left, "IoU 0.5"), (right, "mean over IoU 0.5 to 0.95")):
+            axes.set(title=title, xlabel="recall", xlim=(0, 1), ylim=(0, 1.02))
+            # precision falls with recall: the upper right corner is the one that stays free
+            axes.legend(loc="upper right", fontsize=8.5, title="AP", title_fontsize=8.5, alignment="right")
+        left.set_ylabel("precision")
+        _save(figure, path)
 
 
-def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Running mean over a thirtieth of the run; of the logarithm, as the axis shows it."""
-    window = max(1, len(values) // 30)
-    kernel = np.ones(window)
-    weight = np.convolve(np.ones(len(values)), kernel, "same")
-    return np.exp(np.convolve(np.log(values), kernel, "same") / weight) if len(values) else values
+def _precision_line(axes: Axes, curves: Mapping | None, key: str, color: str, name: str) -> None:
+    if curves is None:
+        axes.plot([], [], color=color, label=f"{name}  no detections")
+        return
+    axes.plot(curves["recall"], curves[key], color=color, linewidth=2, label=f"{name}  {_area(curves[key])}")
 
 
-def _cycle(count: int) -> list[str]:
+def _class_lines(axes: Axes, curves: Mapping) -> None:
+    classes = curves["classes at IoU 0.5"]
+    if len(classes) >= len(_COLORS):  # a bundle of lines says more than colours that repeat
+        for values in classes.values():
+            axes.plot(curves["recall"], values, color="gray", alpha=0.35, linewidth=0.7)
+        return
+    for color, (category, values) in zip(_COLORS[1:], classes.items(), strict=False):
+        axes.plot(curves["recall"], values, color=color, linewidth=1, label=f"{category}  {_area(values)}")
+
+
+def _area(precision: Sequence[float]) -> str:
+    return f"{100 * np.mean(precision):.1f}"
+
+
+def _colors(count: int) -> list[str]:
     return [_COLORS[i % len(_COLORS)] for i in range(count)]
 
 
 def _save(figure: Figure, path: str | Path) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context({"font.size": 10}):
-        figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,20 @@
+"""What the command lines `python -m sampling_free.<name>` share."""
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+
+from sampling_free.errors import UserError
+
+
+def run(command: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None = None) -> int:
+    """The exit status of a command; a mistake of the user is one sentence and status 2, an interruption 130."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        return command(arguments)
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130
