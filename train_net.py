@@ -9,17 +9,13 @@ Options are detectron2's. Exit status: 0 done, 2 a mistake that one sentence exp
 """
 
 import argparse
-import importlib
 import logging
 import sys
 from collections.abc import Sequence
-from types import ModuleType
-
-from omegaconf import DictConfig
 
 from sampling_free import config
 from sampling_free.errors import DivergedError, UserError
-from sampling_free.launch import Launch
+from sampling_free.launch import Launch, engine_of
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,22 +30,6 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--dist-url", default="auto", help="tcp://HOST:PORT of machine 0, for several machines")
     options.add_argument("opts", nargs=argparse.REMAINDER, metavar="key=value", help="overrides of the config")
     return options
-
-
-def engine_of(cfg: DictConfig) -> ModuleType:
-    """The module that the config's `engine` names.
-
-    Raises:
-        UserError: it cannot be imported; for the detectron2 host it says how to install detectron2.
-    """
-    try:
-        return importlib.import_module(cfg.engine)
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("detectron2"):
-            raise UserError(
-                f"engine {cfg.engine} needs detectron2, which is not installed: run `make setup-detectron2`"
-            ) from error
-        raise UserError(f"engine {cfg.engine!r} of the config cannot be imported: {error}") from error
 
 
 def run(arguments: argparse.Namespace) -> dict[str, float]:

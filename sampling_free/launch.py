@@ -1,7 +1,11 @@
-"""On how many processes a run trains, in the words of detectron2's command line."""
+"""Which engine runs a config, and on how many processes, in the words of detectron2's command line."""
 
+import importlib
 from dataclasses import dataclass
+from types import ModuleType
 from urllib.parse import urlparse
+
+from omegaconf import DictConfig
 
 from sampling_free.errors import UserError
 
@@ -49,3 +53,19 @@ class Launch:
         if parsed.scheme != "tcp" or not parsed.hostname or not parsed.port:
             raise UserError(f"--dist-url must be 'auto' or tcp://HOST:PORT, not {self.dist_url!r}")
         return parsed.hostname, parsed.port
+
+
+def engine_of(cfg: DictConfig) -> ModuleType:
+    """The module that the config's `engine` names.
+
+    Raises:
+        UserError: it cannot be imported; for the detectron2 host it says how to install detectron2.
+    """
+    try:
+        return importlib.import_module(cfg.engine)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("detectron2"):
+            raise UserError(
+                f"engine {cfg.engine} needs detectron2, which is not installed: run `make setup-detectron2`"
+            ) from error
+        raise UserError(f"engine {cfg.engine!r} of the config cannot be imported: {error}") from error

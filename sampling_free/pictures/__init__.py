@@ -3,6 +3,7 @@
 from sampling_free.pictures.boxes import Box, draw_boxes, legend_of, save_grid
 from sampling_free.pictures.curves import plot_losses, plot_precision_recall
 from sampling_free.pictures.examples import Example, read_examples, save_examples, write_examples
+from sampling_free.pictures.metrics import read_json
 
 __all__ = [
     "Box",
@@ -12,6 +13,7 @@ __all__ = [
     "plot_losses",
     "plot_precision_recall",
     "read_examples",
+    "read_json",
     "save_examples",
     "save_grid",
     "write_examples",
