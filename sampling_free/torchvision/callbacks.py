@@ -1,24 +1,36 @@
-"""What Lightning's trainer lacks here: a progress bar that counts iterations, and a stop-watch."""
+"""What Lightning's trainer lacks here: a bar that counts iterations, a stop-watch, and checkpoints safe from a kill."""
 
+import os
 import resource
 import statistics
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from sampling_free.errors import DivergedError
 
 
 class IterationBar(TQDMProgressBar):
     """One bar over the run's iterations, though the data stream has no end."""
 
     def init_train_tqdm(self) -> Tqdm:
-        """The bar, named for what it counts."""
-        bar = super().init_train_tqdm()
-        bar.leave = True
-        return bar
+        """The bar, on standard error: standard output is for results."""
+        return self._bar("training")
+
+    def init_validation_tqdm(self) -> Tqdm:
+        """A second bar below it that goes when the evaluation is done; none in a log file."""
+        return self._bar("evaluating", position=1, leave=False, disable=not sys.stderr.isatty())
+
+    def _bar(self, name: str, *, disable: bool = False, **options: Any) -> Tqdm:
+        disable = disable or self.is_disabled
+        return Tqdm(desc=name, disable=disable, dynamic_ncols=True, file=sys.stderr, smoothing=0, **options)
 
     @property
     def total_train_batches(self) -> int:
@@ -69,3 +81,84 @@ class Stopwatch(Callback):
         if torch.cuda.is_available():
             return torch.cuda.max_memory_allocated() / 2**20
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+class Checkpoints(Callback):
+    """`last.ckpt`, to resume from, and `best.ckpt`, of the highest bbox/AP; also evaluates the last iteration.
+
+    Where an iteration is evaluated, `last.ckpt` is written after that: a resumed run then knows of it, and neither
+    evaluates twice nor forgets which AP was the best. Stands last among the callbacks, whose state it saves.
+
+    Args:
+        folder: where the files lie.
+        period: iterations between writes of `last.ckpt`; 0: only at the end.
+        eval_period: iterations between evaluations.
+    """
+
+    def __init__(self, folder: Path, *, period: int, eval_period: int) -> None:
+        self.folder = folder
+        self.period = period
+        self.eval_period = eval_period
+        self.best = -1.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best AP so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The best AP so far."""
+        self.best = state_dict["best"]
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Write `last.ckpt` if it is time and no evaluation follows."""
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        evaluates = trainer.global_step % self.eval_period == 0
+        if trainer.global_step == trainer.max_steps and not evaluates:
+            trainer.should_stop = evaluates = True  # before it stops, the trainer evaluates
+        if not evaluates and self._due(trainer):
+            self._save(trainer, "last")
+
+    def on_validation_end(self, trainer: Trainer, *_: Any) -> None:
+        """Write what this evaluation, or the iteration before it, calls for."""
+        if trainer.state.fn != "fit":
+            return
+        average_precision = float(trainer.callback_metrics["bbox/AP"])
+        if average_precision > self.best:
+            self.best = average_precision
+            self._save(trainer, "best")
+        if self._due(trainer) or trainer.should_stop or trainer.global_step == trainer.max_steps:
+            self._save(trainer, "last")
+
+    def _due(self, trainer: Trainer) -> bool:
+        return self.period > 0 and trainer.global_step % self.period == 0
+
+    def _save(self, trainer: Trainer, name: str) -> None:
+        """Write a checkpoint, unless its weights are beyond hope: those of the one before are not.
+
+        Raises:
+            DivergedError: a weight is not finite.
+        """
+        wrong = [name for name, weight in trainer.lightning_module.named_parameters() if not weight.isfinite().all()]
+        if wrong:
+            raise DivergedError(
+                f"training diverged: after iteration {trainer.global_step} weights are not finite, "
+                f"{wrong[0].removeprefix('model.')} first; lower the learning rate, lengthen the warm-up, "
+                f"or clip gradients (train.clip_grad)"
+            )
+        trainer.save_checkpoint(self.folder / f"{name}.ckpt")
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a file beside the old one and then renames it: a process killed while writing leaves the old one whole.
+
+    Lightning's own goes through the system's temporary folder, and from there to another disk a move is a copy.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write `checkpoint` to `path`, at once or not at all."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        torch.save(checkpoint, partial)
+        os.replace(partial, path)

@@ -4,19 +4,22 @@ Training is Lightning's. A run leaves in `train.output_dir`: config.yaml, metric
 checkpoints/last.ckpt and checkpoints/best.ckpt (the best bbox/AP), result.json, COCO result files, pictures/.
 """
 
+import copy
 import json
 import logging
 import os
+import shutil
+import sys
 import warnings
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
 from omegaconf import DictConfig
@@ -26,13 +29,14 @@ from sampling_free import config
 from sampling_free.errors import DivergedError, UserError
 from sampling_free.launch import Launch
 from sampling_free.torchvision import run_pictures
-from sampling_free.torchvision.callbacks import IterationBar, Stopwatch
+from sampling_free.torchvision.callbacks import AtomicCheckpointIO, Checkpoints, IterationBar, Stopwatch
 from sampling_free.torchvision.checkpoints import iteration_of, load_weights, refuse_other_classes
 from sampling_free.torchvision.datasets import DetectionDataset
 from sampling_free.torchvision.evaluation import CocoEvaluator
 from sampling_free.torchvision.foreground import counted_head, fit_prior, set_prior
 from sampling_free.torchvision.loading import test_loader, train_loader
 from sampling_free.torchvision.logs import CsvLog
+from sampling_free.torchvision.options import check_options
 from sampling_free.torchvision.training import DetectorTraining
 
 logger = logging.getLogger(__name__)
@@ -52,22 +56,19 @@ def train(cfg: DictConfig, *, resume: bool = False, launch: Launch | None = None
     """
     run = _Run(cfg, launch or Launch())
     last = run.folder / "checkpoints" / "last.ckpt"
-    start = iteration_of(last) if resume and last.is_file() else 0
-    if resume:
-        said = f"resuming {last} at iteration {start} of {cfg.train.max_iter}" if start else f"there is no {last}"
-        logger.info("%s%s", said, "" if start else "; starting from the beginning")
-    else:
-        run.log.forget_after(0)
-        _initialize(cfg, run.module.model, run.train_set)
+    start = run.prepare(last, resume=resume)
+    if start >= cfg.train.max_iter:
+        logger.info("%s has %d of %d iterations: raise train.max_iter to go on", last, start, cfg.train.max_iter)
+        return evaluate(cfg, launch=launch)
     try:
         run.trainer.fit(run.module, ckpt_path=str(last) if start else None, weights_only=True)
     except DivergedError as error:
-        run.write_result({}, diverged=str(error))
-        raise
-    if run.trainer.interrupted:
-        raise KeyboardInterrupt
-    run.trainer.save_checkpoint(last)
-    metrics = run.final_metrics()
+        good = f"; {last} is from before" if last.is_file() else ""
+        run.write_result({}, diverged=f"{error}{good}")
+        raise DivergedError(f"{error}{good}") from error
+    except SystemExit as error:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from error
+    metrics = run.module.metrics
     run.write_result(metrics)
     run.draw()
     return metrics
@@ -75,10 +76,13 @@ def train(cfg: DictConfig, *, resume: bool = False, launch: Launch | None = None
 
 def evaluate(cfg: DictConfig, *, launch: Launch | None = None) -> dict[str, float]:
     """Evaluate `train.init_checkpoint`, or without one `checkpoints/last.ckpt` of the output folder."""
-    run = _Run(cfg, launch or Launch())
+    run = _Run(cfg, launch or Launch(), logs=False)
     weights = cfg.train.init_checkpoint or run.folder / "checkpoints" / "last.ckpt"
+    refuse_other_classes(run.module.model, run.test_set)
     load_weights(run.module.model, weights)
-    return run.evaluate()
+    logger.info("evaluating %s", weights)
+    run.trainer.validate(run.module, verbose=False)
+    return run.module.metrics
 
 
 def load_model(cfg: DictConfig, weights: str | Path) -> nn.Module:
@@ -107,24 +111,49 @@ class _Run:
 
     cfg: DictConfig
     launch: Launch
+    logs: bool = True  # whether the run writes metrics.csv and TensorBoard's events
 
     def __post_init__(self) -> None:
-        cfg = self.cfg
-        self.folder = _writable(Path(cfg.train.output_dir))
+        check_options(self.cfg.train, self.launch)
+        self.folder = _writable(Path(self.cfg.train.output_dir))
         _quiet()
-        seed_everything(cfg.train.seed, verbose=False)
-        self.train_set: DetectionDataset = config.instantiate(cfg.dataloader.train.dataset, "dataloader.train.dataset")
-        self.test_set: DetectionDataset = config.instantiate(cfg.dataloader.test.dataset, "dataloader.test.dataset")
-        logger.info("training data: %s", self.train_set.summary)
-        logger.info("evaluation data: %s", self.test_set.summary)
-        model = config.instantiate(cfg.model, "model")
-        refuse_other_classes(model, self.train_set)
-        self.log = CsvLog(self.folder / "metrics.csv")
+        seed_everything(self.cfg.train.seed, verbose=False)
+        self.test_set = self._data("test")
+        self.module = self._module(config.instantiate(self.cfg.model, "model"))
         self.stopwatch = Stopwatch()
-        self.module = self._module(model)
+        self.log = CsvLog(self.folder / "metrics.csv")
         self.trainer = self._trainer()
+
+    @cached_property
+    def train_set(self) -> DetectionDataset:
+        """The training data, read when asked for: an evaluation does without."""
+        return self._data("train")
+
+    def _data(self, split: str) -> DetectionDataset:
+        data = config.instantiate(self.cfg.dataloader[split].dataset, f"dataloader.{split}.dataset")
+        logger.info("%s data: %s", split, data.summary)
+        return data
+
+    def prepare(self, last: Path, *, resume: bool) -> int:
+        """Check data, weights and folder, say where the run starts, and return that iteration."""
+        model = self.module.model
+        refuse_other_classes(model, self.train_set)
+        if not self.train_set.coco.anns:
+            raise UserError("the training data has no box at all: there is no foreground to learn from")
+        start = iteration_of(last) if resume and last.is_file() else 0
+        if start:
+            load_weights(copy.deepcopy(model), last)  # says in a sentence what Lightning would say in a page
+            logger.info("resuming %s at iteration %d of %d", last, start, self.cfg.train.max_iter)
+        else:
+            if resume:
+                logger.info("there is no %s to resume; starting from the beginning", last)
+            _initialize(self.cfg, model, self.train_set)
         if self.trainer.is_global_zero:
-            config.save(cfg, self.folder / "config.yaml")
+            if not start:
+                _set_aside(self.folder)
+            self.log.forget_after(start)
+            config.save(self.cfg, self.folder / "config.yaml")
+        return start
 
     def _module(self, model: nn.Module) -> DetectorTraining:
         cfg = self.cfg
@@ -136,7 +165,6 @@ class _Run:
             return config.instantiate(call, "optimizer")
 
         def train_data(start: int) -> torch.utils.data.DataLoader:
-            self.log.forget_after(self.module.global_step)
             return train_loader(
                 self.train_set,
                 total_batch_size=stream.total_batch_size,
@@ -167,6 +195,7 @@ class _Run:
 
     def _trainer(self) -> Trainer:
         options, launch = self.cfg.train, self.launch
+        events = TensorBoardLogger(str(self.folder), name="", version="tensorboard")
         if launch.address is not None:
             os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = launch.address[0], str(launch.address[1])
             os.environ["NODE_RANK"] = str(launch.machine_rank)
@@ -178,46 +207,33 @@ class _Run:
             precision=options.precision,
             max_steps=options.max_iter,
             max_epochs=-1,
-            val_check_interval=options.eval_period * options.accumulate,
+            val_check_interval=(options.eval_period or options.max_iter) * options.accumulate,
             check_val_every_n_epoch=None,
             limit_val_batches=1.0,
             num_sanity_val_steps=0,
             accumulate_grad_batches=options.accumulate,
             gradient_clip_val=options.clip_grad,
             log_every_n_steps=options.log_period,
-            logger=[self.log, TensorBoardLogger(str(self.folder), name="", version="tensorboard")],
+            logger=[self.log, events] if self.logs else False,
             callbacks=self._callbacks(),
+            plugins=[AtomicCheckpointIO()],
+            enable_checkpointing=False,  # Lightning's own callback for it; ours is among the callbacks
             use_distributed_sampler=False,
             enable_model_summary=False,
         )
 
     def _callbacks(self) -> list[Callback]:
-        options, folder = self.cfg.train, self.folder / "checkpoints"
-        common: dict[str, Any] = {"dirpath": folder, "save_top_k": 1, "enable_version_counter": False}
+        options = self.cfg.train
         callbacks: list[Callback] = [
-            IterationBar(refresh_rate=1 if os.isatty(2) else options.log_period),
+            IterationBar(refresh_rate=1 if sys.stderr.isatty() else max(options.log_period, options.max_iter // 20)),
             self.stopwatch,
-            ModelCheckpoint(
-                filename="last", every_n_train_steps=options.checkpoint_period, save_on_train_epoch_end=False, **common
-            ),
-            ModelCheckpoint(filename="best", monitor="bbox/AP", mode="max", **common),
         ]
-        if options.patience is not None:
-            callbacks.append(EarlyStopping("bbox/AP", mode="max", patience=options.patience))
         if options.ema is not None:
             callbacks.append(EMAWeightAveraging(decay=options.ema, use_buffers=False))
-        return callbacks
-
-    def final_metrics(self) -> dict[str, float]:
-        """Of the last iteration; evaluates where the period did not."""
-        rows = self.log.rows.get(self.module.global_step, {})
-        known = {name: float(value) for name, value in rows.items() if name.startswith(("bbox/", "segm/"))}
-        return known or self.evaluate()
-
-    def evaluate(self) -> dict[str, float]:
-        """Metrics of the model as it is."""
-        metrics = self.trainer.validate(self.module, verbose=False)[0]
-        return {name: float(value) for name, value in metrics.items() if name.startswith(("bbox/", "segm/"))}
+        if options.patience is not None:
+            callbacks.append(EarlyStopping("bbox/AP", mode="max", patience=options.patience))
+        period, eval_period = options.checkpoint_period, options.eval_period or options.max_iter
+        return [*callbacks, Checkpoints(self.folder / "checkpoints", period=period, eval_period=eval_period)]
 
     def write_result(self, metrics: dict[str, float], *, diverged: str | None = None) -> None:
         """result.json: what a comparison of runs reads."""
@@ -246,14 +262,23 @@ def _initialize(cfg: DictConfig, model: nn.Module, data: DetectionDataset) -> No
     """Weights to start from and the prior; a resumed run has both in its checkpoint."""
     if cfg.train.init_checkpoint:
         load_weights(model, cfg.train.init_checkpoint)
-    if not data.coco.anns:
-        raise UserError("the training data has no box at all: there is no foreground to learn from")
     if counted_head(model) is None or cfg.train.prior is None:
         return
     if cfg.train.prior == "auto":
         fit_prior(model, data, seed=cfg.train.seed)
     else:
         set_prior(model, float(cfg.train.prior))
+
+
+def _set_aside(folder: Path) -> None:
+    """Clear a used folder for a new run; its checkpoints are kept, in case --resume was forgotten."""
+    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+    (folder / "result.json").unlink(missing_ok=True)
+    used, aside = folder / "checkpoints", folder / "checkpoints.previous"
+    if used.is_dir():
+        shutil.rmtree(aside, ignore_errors=True)
+        used.rename(aside)
+        logger.info("%s holds a former run; its checkpoints are now in %s", folder, aside)
 
 
 def _writable(folder: Path) -> Path:
@@ -270,9 +295,9 @@ def _writable(folder: Path) -> Path:
 def _quiet() -> None:
     """Lightning's remarks that do not concern a user of a config."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("faster_coco_eval").setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",
-        ".*Checkpoint directory .* exists.*",
         ".*LeafSpec.*",
         ".*sync_dist.*",
     ):

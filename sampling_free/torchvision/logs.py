@@ -41,6 +41,7 @@ class CsvLog(Logger):
         """There is one."""
         return ""
 
+    @rank_zero_only
     def forget_after(self, step: int) -> None:
         """Drop rows after an iteration: they belong to a run that was cut off and goes on from there."""
         self.rows = {number: row for number, row in self.rows.items() if number <= step}

@@ -64,6 +64,7 @@ class DetectorTraining(LightningModule):
         self.evaluator: CocoEvaluator | None = None
         self.validation_losses: list[Tensor] = []
         self.output_dir: str | None = None
+        self.metrics: dict[str, float] = {}  # of the last evaluation
 
     def configure_optimizers(self) -> Any:
         """The optimiser, and the learning rate's multiplier after each iteration."""
@@ -114,6 +115,7 @@ class DetectorTraining(LightningModule):
         """Average precision over all processes, logged under detectron2's names."""
         assert self.evaluator is not None
         metrics = self.evaluator.compute(self.output_dir if self.trainer.is_global_zero else None)
+        self.metrics = dict(metrics)
         if self.validation_losses:
             metrics["validation_loss"] = float(mean_over_processes(torch.stack(self.validation_losses).mean()))
         step = float(self.global_step)
