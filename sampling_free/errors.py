@@ -7,6 +7,10 @@ class UserError(ValueError):
     The command lines print the sentence and exit with status 2; a traceback would add nothing.
     """
 
+    def __str__(self) -> str:
+        """The sentence alone, also of an error that a data loader's worker wrapped into its traceback."""
+        return super().__str__().rpartition(f"{__name__}.{type(self).__name__}: ")[2].strip()
+
 
 class DivergedError(RuntimeError):
     """A loss that is not finite: training cannot go on, and what it wrote before is worth keeping.

@@ -43,6 +43,12 @@ class IterationBar(TQDMProgressBar):
         self.train_progress_bar.initial = self.train_progress_bar.n = trainer.fit_loop.total_batch_idx + 1
         self.train_progress_bar.set_description("training")
 
+    def on_exception(self, *_: Any) -> None:
+        """End the bar's line, so that what is said next starts on its own."""
+        for bar in (self._val_progress_bar, self._train_progress_bar):
+            if bar is not None:
+                bar.close()
+
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Without Lightning's version number."""
         metrics = super().get_metrics(trainer, pl_module)

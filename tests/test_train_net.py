@@ -1,0 +1,194 @@
+import json
+import shutil
+import signal
+import time
+
+import pytest
+import torch
+
+from tests.torchvision.runs import arguments, start, train_net
+
+# Lightning and its neighbours warn of things that a test of our command line is not about
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run, its data beside it."""
+    folder = tmp_path_factory.mktemp("finished")
+    assert train_net().main(arguments(folder, "train.max_iter=3", "train.eval_period=2")) == 0
+    return folder
+
+
+@pytest.fixture
+def folder(finished, tmp_path):
+    """A folder with data and no run yet."""
+    shutil.copytree(finished / "data", tmp_path / "data")
+    return tmp_path
+
+
+def failing(capsys, argv, status=2):
+    """The one sentence that a command line says when it fails."""
+    assert train_net().main(argv) == status
+    lines = capsys.readouterr().err.strip().splitlines()
+    said = [line for line in lines if line.startswith(("error: ", "diverged: "))]
+    assert len(said) == 1 and said[0] == lines[-1], lines
+    assert "Traceback" not in "".join(lines)
+    return said[0]
+
+
+def annotations(folder, **changes):
+    file = folder / "data" / "annotations" / "instances_train.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    return file
+
+
+def test_a_run_leaves_what_it_promises(finished):
+    run = finished / "run"
+    result = json.loads((run / "result.json").read_text())
+    assert (result["iterations"], result["diverged"], result["reason"]) == (3, False, None)
+    assert result["seconds_per_iteration"] > 0 and result["peak_memory_mb"] > 100
+    assert 0 <= result["metrics"]["bbox/AP"] <= 100
+    pictures = {"first_batches.jpg", "predictions.jpg", "losses.png", "precision_recall.png"}
+    assert {file.name for file in (run / "pictures").iterdir()} >= pictures
+    files = ["config.yaml", "metrics.csv", "coco_results_bbox.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt"]
+    assert all((run / file).is_file() for file in files)
+    header = (run / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert {"step", "classification", "raw/classification", "ratio", "lr", "bbox/AP"} <= set(header)
+    assert list((run / "tensorboard").glob("events*"))
+
+
+def test_the_last_iteration_is_evaluated_once_whatever_the_period(finished):
+    header, *rows = [line.split(",") for line in (finished / "run" / "metrics.csv").read_text().splitlines()]
+    assert [row[0] for row in rows if row[header.index("bbox/AP")]] == ["2", "3"]
+
+
+def test_eval_only_gives_the_metrics_of_training_and_changes_no_file_of_it(finished, capsys):
+    before = {name: (finished / "run" / name).read_bytes() for name in ("metrics.csv", "config.yaml", "result.json")}
+    capsys.readouterr()
+    assert train_net().main(arguments(finished, options=["--eval-only"])) == 0
+    printed = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    metrics = json.loads(before["result.json"])["metrics"]
+    assert {name: float(value) for name, value in printed.items()} == {n: round(v, 2) for n, v in metrics.items()}
+    assert before == {name: (finished / "run" / name).read_bytes() for name in before}
+
+
+def test_the_saved_config_runs_again(finished, capsys):
+    config = str(finished / "run" / "config.yaml")
+    assert train_net().main(["--config-file", config, "--eval-only"]) == 0
+    assert "bbox/AP" in capsys.readouterr().out
+
+
+def test_resuming_a_finished_run_says_so_and_trains_nothing(finished, capsys, caplog):
+    caplog.set_level("INFO")
+    before = (finished / "run" / "checkpoints" / "last.ckpt").read_bytes()
+    assert train_net().main(arguments(finished, "train.max_iter=3", options=["--resume"])) == 0
+    assert "has 3 of 3 iterations" in caplog.text
+    assert (finished / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
+def test_a_new_run_in_a_used_folder_keeps_the_former_checkpoints(folder, caplog):
+    caplog.set_level("INFO")
+    for _ in range(2):
+        assert train_net().main(arguments(folder, "train.max_iter=1", "train.prior=0.01")) == 0
+    assert (folder / "run" / "checkpoints.previous" / "last.ckpt").is_file()
+    assert "checkpoints.previous" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["train.max_iters=5"], "did you mean 'train.max_iter'"),
+        (["train.max_iter=ten"], "train.max_iter must be a whole number of at least 1, not 'ten'"),
+        (["train.log_period=0"], "train.log_period must be"),
+        (["train.ema=2"], "train.ema must be"),
+        (["train.prior=often"], 'train.prior must be "auto"'),
+        (["train.precision=half"], "train.precision must be one of 32-true"),
+        (["engine=no.such.engine"], "engine 'no.such.engine' of the config cannot be imported"),
+        (["+model.scalings=1"], "model (sampling_free.torchvision.convert.make_sampling_free)"),
+        (["+optimizer.learning_rate=1"], "optimizer (torch.optim.sgd.SGD)"),
+        (["--resume"], "options go before key=value"),
+        (["dataloader.train.total_batch_size=0"], "batch"),
+        (["train.init_checkpoint=nowhere.ckpt"], "there are no weights at nowhere.ckpt"),
+        (["train.output_dir=/proc/none/run"], "output folder /proc/none/run cannot be written"),
+        (["model.model.num_classes=3"], "num_classes=3; it needs 6"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_sentence(folder, capsys, overrides, words):
+    assert words in failing(capsys, arguments(folder, *overrides))
+
+
+def test_configs_that_are_none(tmp_path, capsys):
+    assert "does not exist" in failing(capsys, ["--config-file", str(tmp_path / "none.py")])
+    (tmp_path / "empty.py").write_text("train = dict(max_iter=1)")
+    assert "defines no `model`" in failing(capsys, ["--config-file", str(tmp_path / "empty.py")])
+
+
+def test_weights_of_another_model_name_the_first_difference(finished, folder, capsys):
+    weights = finished / "run" / "checkpoints" / "last.ckpt"
+    said = failing(capsys, arguments(folder, f"train.init_checkpoint={weights}", "model.model.num_classes=7"))
+    assert "cls_logits.weight is (54, 64, 3, 3), not (63, 64, 3, 3)" in said
+    text = folder / "text.pth"
+    text.write_text("no checkpoint")
+    assert "is no checkpoint" in failing(capsys, arguments(folder, f"train.init_checkpoint={text}"))
+
+
+def test_resuming_with_another_model_names_the_first_difference(finished, capsys):
+    said = failing(capsys, arguments(finished, "model.model.num_classes=7", options=["--resume"]))
+    assert "last.ckpt" in said and "cls_logits.weight" in said
+
+
+def test_data_that_cannot_train(folder, capsys):
+    file = annotations(folder, annotations=[])
+    assert "no foreground" in failing(capsys, arguments(folder))
+    annotations(folder, images=[])
+    assert str(file) in failing(capsys, arguments(folder))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_corrupt_image_is_named(folder, capsys, workers):
+    for image in (folder / "data" / "train").glob("*.jpg"):
+        image.write_bytes(image.read_bytes()[:200])
+    # with a prior of its own the first to read an image is the training stream
+    argv = arguments(folder, "train.prior=0.01", f"dataloader.train.num_workers={workers}")
+    said = failing(capsys, argv)
+    assert f"image {folder}/data/train/" in said and said.count("error") <= 2 and len(said) < 400
+
+
+def test_divergence_names_loss_iteration_and_images_and_keeps_the_last_good_checkpoint(folder, capsys):
+    argv = arguments(
+        folder, "train.max_iter=30", "train.checkpoint_period=1", "lr_multiplier.schedulers.0.end_value=1e30"
+    )
+    said = failing(capsys, argv, status=3)
+    result = json.loads((folder / "run" / "result.json").read_text())
+    assert result["diverged"] and result["reason"] in said
+    assert "diverged" in said and "iteration" in said and "last.ckpt" in said
+    checkpoint = torch.load(folder / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert all(value.isfinite().all() for value in checkpoint["state_dict"].values())
+
+
+def test_non_finite_loss_names_the_loss_and_its_images(folder, capsys):
+    argv = arguments(
+        folder, "optimizer.lr=1e30", "train.max_iter=9", "train.checkpoint_period=0", "train.eval_period=0"
+    )
+    said = failing(capsys, argv, status=3)
+    assert "classification" in said and "of images [" in said
+
+
+def test_ctrl_c_ends_with_a_word(folder):
+    process = start(arguments(folder, "train.max_iter=100000", "train.eval_period=0"))
+    log = folder / "run" / "metrics.csv"
+    while not (log.is_file() and len(log.read_text().splitlines()) > 2):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130
+    assert "interrupted" in said.splitlines()[-1] and "Traceback" not in said
+
+
+def test_the_option_list_is_detectron2s():
+    options = {option for action in train_net().parser()._actions for option in action.option_strings}
+    assert options == {"-h", "--help"} | {
+        f"--{name}" for name in "config-file resume eval-only num-gpus num-machines machine-rank dist-url".split()
+    }

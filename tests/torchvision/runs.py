@@ -1,0 +1,36 @@
+"""A training run small enough for a test: a detector of the shapes configs on 24 generated images of 64 px."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "configs" / "torchvision"
+SETTINGS = "{num_train: 24, num_val: 6, size: 64}"
+
+
+def arguments(folder, *overrides, config="retinanet_shapes.py", options=()):
+    """Arguments of train_net.py for a run in `folder`/run of two iterations on the data of `folder`/data."""
+    data = [f"dataloader.{split}.dataset.root={folder}/data" for split in ("train", "test")]
+    data += [f"+dataloader.{split}.dataset.settings={SETTINGS}" for split in ("train", "test")]
+    data += ["dataloader.train.total_batch_size=2", "dataloader.train.num_workers=0"]
+    size = "+model.size=64" if "baseline" in config else "+model.model.size=64"
+    run = [f"train.output_dir={folder}/run", "train.max_iter=2", "train.log_period=1", size]
+    return ["--config-file", str(CONFIGS / config), *options, *data, *run, *overrides]
+
+
+def train_net():
+    """The module train_net.py, which lies outside the package."""
+    spec = importlib.util.spec_from_file_location("train_net", ROOT / "train_net.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def start(arguments, **options):
+    """train_net.py in a process of its own, on one thread: the tests' machine has few cores."""
+    command = [sys.executable, str(ROOT / "train_net.py"), *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, **pipes, **options)
