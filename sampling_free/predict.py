@@ -68,7 +68,7 @@ class Predictor:
                 None if mask is None else mask.reshape(image.shape[:2]) > 0.5,
             )
             for corners, label, score, mask in zip(found["boxes"], found["labels"], found["scores"], masks, strict=True)
-            if score >= threshold
+            if score >= threshold and (not self.names or int(label) in self.names)  # others are no category's column
         ]
         return boxes, max(map(float, found["scores"]), default=0.0)
 

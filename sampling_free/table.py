@@ -28,13 +28,10 @@ class Column:
 
     def cells(self) -> list[str]:
         """Mean and, of several runs, standard deviation (that of a sample) of each row."""
-        means = [statistics.fmean(values) if values else None for values in self.values]
-        best = max((mean for mean in means if mean is not None), default=None)
-        several = len(means) > 1 and self.bold
-        return [
-            f"**{text}**" if several and best is not None and mean == best else text
-            for text, mean in zip(map(self._text, self.values), means, strict=True)
-        ]
+        means = [round(statistics.fmean(values), self.digits) if values else 0.0 for values in self.values]
+        best = max(means) if self.bold and len(means) > 1 else 0.0
+        texts = map(self._text, self.values)
+        return [f"**{text}**" if 0 < best == mean else text for text, mean in zip(texts, means, strict=True)]
 
     def _text(self, values: list[float]) -> str:
         if not values:

@@ -6,7 +6,7 @@ About 2 minutes on 2 cores.
 """
 
 from ..common.sampling_free import sampling_free
-from .retinanet_shapes_focal import dataloader, engine, lr_multiplier, model, optimizer, train
+from .retinanet_shapes_baseline import dataloader, engine, lr_multiplier, model, optimizer, train
 
 model = sampling_free(model)
 train.output_dir = "output/retinanet_shapes"

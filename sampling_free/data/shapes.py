@@ -198,7 +198,7 @@ def draw(
     """
     random = np.random.default_rng([settings.seed, {"train": 0, "val": 1}[split], index])
     image = _ground(random, settings.size)
-    pieces = [_piece(random, settings.size, outline, 0) for outline in _some(random, _DISTRACTORS, 2, 6)]
+    pieces = [_piece(random, settings.size, outline, 0) for outline in _some(random, _DISTRACTORS, 1, 5)]
     if random.random() >= _EMPTY:
         kinds = random.integers(settings.num_classes, size=random.integers(1, 8))
         outlines = list(OBJECTS.values())
@@ -207,9 +207,21 @@ def draw(
     seen = _seen(pieces, settings.size)
     for piece, _ in seen:
         piece.paint(image)
-    blurred = cv2.GaussianBlur(image, (3, 3), random.uniform(0.2, 0.8))
-    noisy = blurred + random.normal(0, random.uniform(2, 8), image.shape)
-    return noisy.clip(0, 255).astype(np.uint8), [(piece.category, mask) for piece, mask in seen if piece.category]
+    return _photograph(random, image), [(piece.category, mask) for piece, mask in seen if piece.category]
+
+
+NUM_SINGLES = len(OBJECTS) + len(_DISTRACTORS)  # kinds of `draw_single`
+
+
+def draw_single(seed: int, index: int, size: int) -> tuple[NDArray[np.uint8], int]:
+    """One shape or distractor in the middle of an image `(size, size, 3)` RGB, and which kind it is."""
+    random = np.random.default_rng([seed, 2, index])
+    kind = int(random.integers(NUM_SINGLES))
+    outline = [*OBJECTS.values(), *_DISTRACTORS][kind]
+    image = _ground(random, size)
+    place = random.uniform(0.35, 0.65, 2) * size
+    _piece(random, size, outline, kind + 1 if kind < len(OBJECTS) else 0, (0.1, 0.42), place).paint(image)
+    return _photograph(random, image), kind
 
 
 @dataclass(frozen=True)
@@ -222,16 +234,25 @@ class _Piece:
     paint: Callable[[NDArray[np.float32]], None]
 
 
-def _piece(random: np.random.Generator, size: int, outline: Outline, category: int) -> _Piece:
-    # log-uniform: as many small objects as large ones, 8 to 100 px in an image of 128
-    radius = size * np.exp(random.uniform(np.log(0.032), np.log(0.39)))
-    angle, center = random.uniform(0, 2 * np.pi), random.uniform(0.02 * size, 0.98 * size, 2)
+def _piece(
+    random: np.random.Generator,
+    size: int,
+    outline: Outline,
+    category: int,
+    radii: tuple[float, float] = (0.036, 0.39),
+    center: NDArray[np.float64] | None = None,
+) -> _Piece:
+    """A shape somewhere; radii as shares of the side: 0.036 to 0.39 is 9 to 100 px across in an image of 128."""
+    # log-uniform: as many small objects as large ones
+    radius = size * np.exp(random.uniform(*np.log(radii)))
+    angle = random.uniform(-np.pi / 6, np.pi / 6)
+    center = random.uniform(0.02 * size, 0.98 * size, 2) if center is None else center
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     stretch = random.uniform(0.85, 1.0, 2)
     corners = np.round(((outline * stretch) @ turn.T * radius + center) * 16).astype(np.int32)
     mask = np.zeros((size, size), np.uint8)
     cv2.fillPoly(mask, [corners], 1, shift=4)
-    color = random.uniform(30, 225, 3)
+    color = _color(random, category)
     shade = np.linspace(-1, 1, size, dtype=np.float32) * random.uniform(-25, 25)
     outlined = random.random() < 0.3
 
@@ -244,6 +265,14 @@ def _piece(random: np.random.Generator, size: int, outline: Outline, category: i
             cv2.polylines(image, [corners], True, (color * 0.6).tolist(), 1, cv2.LINE_AA, shift=4)
 
     return _Piece(category, corners, mask.astype(bool), paint)
+
+
+def _color(random: np.random.Generator, category: int) -> NDArray[np.float64]:
+    """RGB. A class has a hue that it often has and its distractors have as well: a hint, so that minutes suffice."""
+    favourite = (category or random.integers(1, len(OBJECTS) + 1)) / len(OBJECTS)
+    hue = (favourite + random.normal(0, 0.06)) % 1
+    hsv = np.array([[[hue * 180, random.uniform(90, 230), random.uniform(110, 240)]]], np.float32).astype(np.uint8)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float64)
 
 
 def _seen(pieces: list[_Piece], size: int) -> list[tuple[_Piece, NDArray[np.bool_]]]:
@@ -262,14 +291,21 @@ def _seen(pieces: list[_Piece], size: int) -> list[tuple[_Piece, NDArray[np.bool
 
 def _ground(random: np.random.Generator, size: int) -> NDArray[np.float32]:
     """Smooth colours, a finer texture, and strokes."""
-    image = np.full((size, size, 3), random.uniform(60, 190, 3), np.float32)
-    for cells, strength in ((4, 25), (16, 10)):
+    image = np.full((size, size, 3), random.uniform(70, 170), np.float32)
+    for cells, strength in ((4, 20), (16, 6)):
         noise = random.normal(0, strength, (cells, cells, 3)).astype(np.float32)
         image += cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC)
-    for _ in range(random.integers(0, 12)):
+    for _ in range(random.integers(0, 8)):
         start, end = random.integers(0, size, (2, 2)).tolist()
         cv2.line(image, start, end, random.uniform(20, 235, 3).tolist(), int(random.integers(1, 3)), cv2.LINE_AA)
     return image
+
+
+def _photograph(random: np.random.Generator, image: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Slightly blurred, with noise."""
+    blurred = cv2.GaussianBlur(image, (3, 3), random.uniform(0.2, 0.8))
+    noisy = blurred + random.normal(0, random.uniform(1, 6), image.shape)
+    return noisy.clip(0, 255).astype(np.uint8)
 
 
 def _some(random: np.random.Generator, outlines: tuple[Outline, ...], low: int, high: int) -> list[Outline]:

@@ -1,4 +1,6 @@
-"""The mean of a tensor over all training processes."""
+"""What several training processes know together: the mean of a tensor, everybody's value."""
+
+from typing import Any
 
 import torch.distributed
 from torch import Tensor
@@ -11,3 +13,12 @@ def mean_over_processes(value: Tensor) -> Tensor:
     value = value.clone()
     torch.distributed.all_reduce(value)
     return value / torch.distributed.get_world_size()
+
+
+def gathered(value: Any) -> list[Any]:
+    """The (picklable) values of all processes of the default group, in the order of their ranks."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return [value]
+    values: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, value)
+    return values

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from sampling_free.errors import UserError
+from sampling_free.mechanism.processes import gathered
 from sampling_free.torchvision.datasets import DetectionDataset
 
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class CocoEvaluator:
             output_dir: where to write `coco_results_<kind>.json` (COCO's result format, original category ids) and
                 `precision_recall.json`.
         """
-        results = _gathered(self.results)
+        results = [result for share in gathered(self.results) for result in share]
         metrics: dict[str, float] = {}
         for kind in self.kinds:
             evaluation = self._evaluate(kind, results)
@@ -150,14 +150,6 @@ def _backend(name: str) -> tuple[type, type]:
 
         return COCO, COCOeval
     raise UserError(f"evaluation backend must be 'auto', 'pycocotools' or 'faster_coco_eval', not {name!r}")
-
-
-def _gathered(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return results
-    shares: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(shares, results)
-    return [result for share in shares for result in share]
 
 
 def _result(result: dict[str, Any], kind: str) -> dict[str, Any]:

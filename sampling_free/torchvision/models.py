@@ -1,5 +1,6 @@
 """torchvision's detectors on a small ResNet and a narrow pyramid, for small images: minutes on a CPU."""
 
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -7,55 +8,73 @@ from torch import nn
 from torchvision.models.detection import FCOS, FasterRCNN, MaskRCNN, RetinaNet
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
-from torchvision.models.resnet import BasicBlock, ResNet
+from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
+
+from sampling_free.torchvision.pretraining import resnet10, shapes_resnet10
 
 _Model = TypeVar("_Model", bound=nn.Module)
 
 _WIDTH = 64  # channels of pyramid and heads; 256 would spend four fifths of the time in the heads
 
 
-def _pyramid(levels: list[int], **options: Any) -> BackboneWithFPN:
-    """A ResNet of one block a stage, its BatchNorm training (a frozen one needs pretrained weights), and a pyramid."""
+def _pyramid(levels: list[int], weights_backbone: str | None, **options: Any) -> BackboneWithFPN:
+    """A ResNet of one block a stage, its BatchNorm training, and a pyramid on some of its stages."""
+    body = resnet10() if weights_backbone is None else shapes_resnet10(weights_backbone)
     channels = [64 * 2 ** (level - 1) for level in levels]
     names = {f"layer{level}": str(i) for i, level in enumerate(levels)}
-    return BackboneWithFPN(ResNet(BasicBlock, [1, 1, 1, 1]), names, channels, _WIDTH, **options)
+    return BackboneWithFPN(body, names, channels, _WIDTH, **options)
 
 
 def _fast(model: _Model) -> _Model:
     """Channels last, which a CPU's convolutions like: a third less time a step."""
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.to(memory_format=torch.channels_last)
 
 
-def retinanet_resnet10_fpn(num_classes: int, size: int = 128, smallest: int = 16, **options: Any) -> RetinaNet:
+def retinanet_resnet10_fpn(
+    num_classes: int, size: int = 128, smallest: int = 8, weights_backbone: str | None = None, **options: Any
+) -> RetinaNet:
     """RetinaNet on levels P3 to P7 with three scales a level from `smallest` px on.
 
     Args:
         num_classes: of torchvision, background included.
         size: images are resized to this shorter side.
         smallest: side of the smallest anchors on P3; they double from level to level.
+        weights_backbone: path of the backbone's weights; where there is none it is trained (`pretraining`). None starts
+            from random ones.
         options: further ones of `RetinaNet`.
     """
     sizes = tuple(tuple(round(smallest * 2 ** (level + third / 3)) for third in range(3)) for level in range(5))
     anchors = AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * 5)
-    pyramid = _pyramid([2, 3, 4], extra_blocks=LastLevelP6P7(_WIDTH, _WIDTH))
-    return _fast(RetinaNet(pyramid, num_classes, min_size=size, max_size=2 * size, anchor_generator=anchors, **options))
+    pyramid = _pyramid([2, 3, 4], weights_backbone, extra_blocks=LastLevelP6P7(_WIDTH, _WIDTH))
+    # torchvision's v2 normalises its head too; without, narrow layers that start at N(0, 0.01) hardly move at first
+    head = RetinaNetHead(_WIDTH, 9, num_classes, norm_layer=partial(nn.GroupNorm, 16))
+    options = {"min_size": size, "max_size": 2 * size, "anchor_generator": anchors, "head": head} | options
+    return _fast(RetinaNet(pyramid, num_classes, **options))
 
 
-def fcos_resnet10_fpn(num_classes: int, size: int = 128, **options: Any) -> FCOS:
+def fcos_resnet10_fpn(num_classes: int, size: int = 128, weights_backbone: str | None = None, **options: Any) -> FCOS:
     """FCOS on levels P3 to P7; arguments as `retinanet_resnet10_fpn`."""
-    pyramid = _pyramid([2, 3, 4], extra_blocks=LastLevelP6P7(_WIDTH, _WIDTH))
+    pyramid = _pyramid([2, 3, 4], weights_backbone, extra_blocks=LastLevelP6P7(_WIDTH, _WIDTH))
     return _fast(FCOS(pyramid, num_classes, min_size=size, max_size=2 * size, **options))
 
 
-def fasterrcnn_resnet10_fpn(num_classes: int, size: int = 128, smallest: int = 8, **options: Any) -> FasterRCNN:
+def fasterrcnn_resnet10_fpn(
+    num_classes: int, size: int = 128, smallest: int = 8, weights_backbone: str | None = None, **options: Any
+) -> FasterRCNN:
     """Faster R-CNN on levels P2 to P6, one anchor size a level; arguments as `retinanet_resnet10_fpn`."""
-    return _fast(FasterRCNN(_pyramid([1, 2, 3, 4]), num_classes, **_two_stage(size, smallest), **options))
+    return _fast(
+        FasterRCNN(_pyramid([1, 2, 3, 4], weights_backbone), num_classes, **_two_stage(size, smallest), **options)
+    )
 
 
-def maskrcnn_resnet10_fpn(num_classes: int, size: int = 128, smallest: int = 8, **options: Any) -> MaskRCNN:
+def maskrcnn_resnet10_fpn(
+    num_classes: int, size: int = 128, smallest: int = 8, weights_backbone: str | None = None, **options: Any
+) -> MaskRCNN:
     """Mask R-CNN on levels P2 to P6; arguments as `retinanet_resnet10_fpn`."""
-    return _fast(MaskRCNN(_pyramid([1, 2, 3, 4]), num_classes, **_two_stage(size, smallest), **options))
+    return _fast(
+        MaskRCNN(_pyramid([1, 2, 3, 4], weights_backbone), num_classes, **_two_stage(size, smallest), **options)
+    )
 
 
 def _two_stage(size: int, smallest: int) -> dict[str, Any]:

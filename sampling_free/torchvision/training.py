@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sampling_free.errors import DivergedError
-from sampling_free.mechanism.processes import mean_over_processes
+from sampling_free.mechanism.processes import gathered, mean_over_processes
 from sampling_free.torchvision.evaluation import CocoEvaluator
 from sampling_free.torchvision.loading import mixed_seed
 from sampling_free.torchvision.logged import logged_values
@@ -126,10 +126,12 @@ class DetectorTraining(LightningModule):
         if math.isfinite(mean_over_processes(total.detach())):
             return
         wrong = [name for name, loss in losses.items() if not loss.isfinite()]
-        found = f"{', '.join(wrong)} of images {[int(t['image_id']) for t in targets]}" if wrong else "a loss elsewhere"
+        images = [int(target["image_id"]) for target in targets]
+        found = f"{', '.join(wrong)} of images {images} is not finite" if wrong else ""
+        found = next(filter(None, gathered(found)), "the sum of losses is not finite")
         raise DivergedError(
-            f"training diverged in iteration {self.global_step + 1}: {found} is not finite on process "
-            f"{self.global_rank}; lower the learning rate, lengthen the warm-up, or clip gradients (train.clip_grad)"
+            f"training diverged in iteration {self.global_step + 1}: {found}; "
+            f"lower the learning rate, lengthen the warm-up, or clip gradients (train.clip_grad)"
         )
 
     def _log_step(self, losses: dict[str, Tensor], total: Tensor, batch_size: int) -> None:

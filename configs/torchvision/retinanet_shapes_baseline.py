@@ -1,6 +1,6 @@
 """RetinaNet with Focal Loss on the shapes: torchvision's own, the baseline.
 
-python train_net.py --config-file configs/torchvision/retinanet_shapes_focal.py
+python train_net.py --config-file configs/torchvision/retinanet_shapes_baseline.py
 
 About 2 minutes on 2 cores.
 """
@@ -11,4 +11,4 @@ from sampling_free.torchvision.models import retinanet_resnet10_fpn
 from ..common.shapes import dataloader, engine, lr_multiplier, num_classes, optimizer, train
 
 model = L(retinanet_resnet10_fpn)(num_classes=num_classes)
-train.output_dir = "output/retinanet_shapes_focal"
+train.output_dir = "output/retinanet_shapes_baseline"

@@ -1,0 +1,15 @@
+"""Faster R-CNN with biased sampling on the shapes: torchvision's own, the baseline.
+
+python train_net.py --config-file configs/torchvision/faster_rcnn_shapes_baseline.py
+
+About 4 minutes on 2 cores.
+"""
+
+from sampling_free.config import LazyCall as L
+from sampling_free.torchvision.models import fasterrcnn_resnet10_fpn
+
+from ..common.shapes import dataloader, engine, lr_multiplier, num_classes, optimizer, train
+
+model = L(fasterrcnn_resnet10_fpn)(num_classes=num_classes)
+optimizer.lr = 0.02
+train.output_dir = "output/faster_rcnn_shapes_baseline"

@@ -1,0 +1,14 @@
+"""FCOS with Focal Loss on the shapes: torchvision's own, the baseline.
+
+python train_net.py --config-file configs/torchvision/fcos_shapes_baseline.py
+
+About 2 minutes on 2 cores.
+"""
+
+from sampling_free.config import LazyCall as L
+from sampling_free.torchvision.models import fcos_resnet10_fpn
+
+from ..common.shapes import dataloader, engine, lr_multiplier, num_classes, optimizer, train
+
+model = L(fcos_resnet10_fpn)(num_classes=num_classes)
+train.output_dir = "output/fcos_shapes_baseline"

@@ -1,0 +1,12 @@
+"""FCOS on VOC 07+12, sampling-free as in v2.
+
+python train_net.py --config-file configs/torchvision/fcos_voc.py --num-gpus 8
+
+Meant for 2 or more GPUs; not run here.
+"""
+
+from ..common.sampling_free import sampling_free
+from .fcos_voc_baseline import dataloader, engine, lr_multiplier, model, optimizer, train
+
+model = sampling_free(model)
+train.output_dir = "output/fcos_voc"

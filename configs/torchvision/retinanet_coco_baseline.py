@@ -1,0 +1,17 @@
+"""RetinaNet with Focal Loss on COCO: torchvision's own, the baseline.
+
+For comparison, the papers' Table: 36.4 AP (theirs, on another code base).
+
+python train_net.py --config-file configs/torchvision/retinanet_coco_baseline.py --num-gpus 8
+
+Meant for 8 GPUs; not run here.
+"""
+
+from torchvision.models.detection import retinanet_resnet50_fpn
+
+from sampling_free.config import LazyCall as L
+
+from ..common.coco import dataloader, engine, lr_multiplier, num_classes, optimizer, train
+
+model = L(retinanet_resnet50_fpn)(weights=None, weights_backbone="DEFAULT", num_classes=num_classes)
+train.output_dir = "output/retinanet_coco_baseline"
