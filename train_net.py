@@ -5,17 +5,22 @@
     python train_net.py --config-file ... --resume
     python train_net.py --config-file ... --eval-only train.init_checkpoint=output/.../checkpoints/best.ckpt
 
-Options are detectron2's. Exit status: 0 done, 2 a mistake that one sentence explains, 3 training diverged.
+Options are detectron2's. Exit status: 0 done, 2 a mistake that one sentence explains, 3 training diverged,
+130 interrupted.
 """
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from sampling_free import config
 from sampling_free.errors import DivergedError, UserError
 from sampling_free.launch import Launch, engine_of
+
+_KEYS = ("model", "engine", "dataloader", "optimizer", "lr_multiplier", "train")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> dict[str, float]:
     """What the command line asks for; returns the metrics."""
-    cfg = config.load(arguments.config_file, arguments.opts, required=("model", "engine", "dataloader", "train"))
+    cfg = config.load(arguments.config_file, arguments.opts, required=_KEYS)
     launch = Launch(arguments.num_gpus, arguments.num_machines, arguments.machine_rank, arguments.dist_url)
     engine = engine_of(cfg)
     if arguments.eval_only:
@@ -44,20 +49,32 @@ def run(arguments: argparse.Namespace) -> dict[str, float]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run, and say mistakes in one sentence."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    level = logging.INFO if is_first() else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     try:
         metrics = run(parser().parse_args(argv))
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except DivergedError as error:
-        sys.stderr.write(f"diverged: {error}\n")
+        say(sys.stderr, f"diverged: {error}\n")
         return 3
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; --resume goes on from the last checkpoint\n")
+        say(sys.stderr, "interrupted; --resume goes on from the last checkpoint\n")
         return 130
-    sys.stdout.writelines(f"{name:24s} {value:6.2f}\n" for name, value in metrics.items())
+    say(sys.stdout, *(f"{name:24s} {value:6.2f}\n" for name, value in metrics.items()))
     return 0
+
+
+def is_first() -> bool:
+    """Whether this is the first process of its machine: it speaks where all know the same."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def say(stream: TextIO, *lines: str) -> None:
+    """Write what all processes of a run know, once."""
+    if is_first():
+        stream.writelines(lines)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import copy
 import json
 import logging
 import os
+import re
 import shutil
 import sys
 import warnings
@@ -68,6 +69,10 @@ def train(cfg: DictConfig, *, resume: bool = False, launch: Launch | None = None
         raise DivergedError(f"{error}{good}") from error
     except SystemExit as error:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from error
+    except RuntimeError as error:
+        if run.launch.processes == 1 or not re.search("gloo|NCCL", str(error)):
+            raise
+        raise UserError("another process of this run ended early; what it said tells why") from error
     metrics = run.module.metrics
     run.write_result(metrics)
     run.draw()
@@ -294,8 +299,8 @@ def _writable(folder: Path) -> Path:
 
 def _quiet() -> None:
     """Lightning's remarks that do not concern a user of a config."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    logging.getLogger("faster_coco_eval").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric", "faster_coco_eval"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",
         ".*LeafSpec.*",
