@@ -145,7 +145,7 @@ def compare(
     # a seed of all rows before the next: when time runs out, what is there can be compared
     runs = [_run(row, seed, output, overrides, several=len(seeds) > 1) for seed in seeds for row in rows]
     for run in runs[: len(rows)]:
-        config.load(run.config, run.overrides, required=("model", "engine", "dataloader", "train"))
+        config.load(run.config, run.overrides, required=("model", "engine", "train"))
     for number, run in enumerate(runs, start=1):
         logger.info("[%d/%d] %s: %s", number, len(runs), run.name, run.folder)
         kept = reuse and run.same_config()

@@ -88,10 +88,9 @@ def write_csv(path: Path, rows: Mapping[str, Sequence[Result]]) -> None:
 
 
 def _figures(values: list[float]) -> tuple[float | str, float | str]:
-    return (
-        statistics.fmean(values) if values else "",
-        statistics.stdev(values) if len(values) > 1 else "",
-    )
+    if len(values) < 2:
+        return (values[0] if values else "", "")
+    return statistics.fmean(values), statistics.stdev(values)
 
 
 def _diverged(runs: Sequence[Result]) -> str:
