@@ -1,4 +1,4 @@
-"""COCO 2017, 1x: 90,000 iterations at batch 16, as the papers train. The data lie in $COCO_ROOT, or override root.
+"""COCO 2017, 1x: 90,000 iterations at batch 16, as the papers train. The data lie in $COCO_ROOT, or override root."""
 
 import os
 
