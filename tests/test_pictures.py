@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from PIL import Image
 
 from sampling_free.errors import UserError
@@ -23,6 +24,7 @@ from sampling_free.pictures import (
     save_grid,
     write_examples,
 )
+from sampling_free.pictures.curves import _loss_panel
 from sampling_free.pictures.metrics import Curve, Metrics, read_json
 
 GRAY = np.full((50, 100, 3), 100, np.uint8)
@@ -34,7 +36,9 @@ def run_folder(folder, rows, **result):
     lines = [",".join(columns), *(",".join(str(row.get(name, "")) for name in columns) for row in rows)]
     (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
     if result:
-        (folder / "result.json").write_text(str(result).replace("'", '"').replace("True", "true"))
+        (folder / "result.json").write_text(
+            str(result).replace("'", '"').replace("True", "true").replace("False", "false")
+        )
     return folder
 
 
@@ -56,8 +60,8 @@ def test_a_box_is_drawn_at_its_corners_and_nowhere_else():
 def test_without_a_legend_a_class_and_its_score_stand_at_the_box():
     named = draw_boxes(GRAY, [Box((10, 25, 60, 45), "weiße Blutzelle", 0.5)], side=100)
     bare = draw_boxes(GRAY, [Box((10, 25, 60, 45), "weiße Blutzelle")], side=100, colors={"weiße Blutzelle": (9, 9, 9)})
-    assert (named[5:23, 15:60] != 100).any()
-    assert (bare[5:23, 15:60] == 100).all()
+    assert (named[5:23, 65:95] != 100).any()  # as far as a score alone does not reach
+    assert (bare[5:23] == 100).all()
 
 
 def test_a_mask_colours_its_own_pixels():
@@ -138,15 +142,15 @@ def test_a_run_that_logs_no_raw_losses_has_the_others(tmp_path):
     assert metrics.total(("loss_cls",), raw=True).values.tolist() == [3]
 
 
-@given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=100))
-def test_smoothing_is_the_geometric_mean_around_each_value(values):
-    width = max(1, len(values) // 30)
-    smooth = Curve(np.arange(len(values), dtype=float), np.array(values)).smooth()
+@given(st.integers(1, 200), st.integers(0, 9))
+def test_smoothing_is_the_geometric_mean_around_each_value(count, seed):
+    values = np.exp(np.random.default_rng(seed).normal(0, 3, count)).tolist()
+    width = max(1, count // 30)
+    smooth = Curve(np.arange(count, dtype=float), np.array(values)).smooth()
     for i, found in enumerate(smooth.values):
-        window = [values[j] for j in range(i - width // 2, i - width // 2 + width) if 0 <= j < len(values)]
-        if width % 2:  # of an even window only the neighbours' order is a convention
-            assert found == pytest.approx(math.prod(v ** (1 / len(window)) for v in window), rel=1e-6)
-        assert min(values) * 0.999 <= found <= max(values) * 1.001
+        first = i - width // 2  # of an even window the middle lies after its centre
+        window = [values[j] for j in range(first, first + width) if 0 <= j < count]
+        assert found == pytest.approx(math.prod(v ** (1 / len(window)) for v in window))
 
 
 def test_a_quotient_has_the_steps_of_both():
@@ -170,6 +174,16 @@ def test_every_run_has_its_line_and_a_diverged_one_its_cross(tmp_path):
     assert {(0, 114, 178), (213, 94, 0)} <= colors_in(tmp_path / "losses.png")
     plot_losses(tmp_path / "fine.png", {"fine": runs["fine"]})
     assert (213, 94, 0) not in colors_in(tmp_path / "fine.png")
+
+
+def test_a_run_on_its_way_to_infinity_leaves_room_for_the_others(tmp_path):
+    for name, start in (("fine", 2.0), ("wild", 1e30)):
+        run_folder(tmp_path / name, losses(5, start), diverged=name == "wild", iterations=5)
+    metrics = {name: Metrics(tmp_path / name / "metrics.csv") for name in ("fine", "wild")}
+    axes = Figure().subplots()
+    _loss_panel(axes, metrics, lambda run: run.total(("classification",), raw=True))
+    assert 100 < axes.get_ylim()[1] < 1000
+    assert axes.get_legend_handles_labels()[1] == ["fine", "wild (diverged after iteration 5)"]
 
 
 def test_precision_over_recall_of_one_run_shows_its_classes(tmp_path):
