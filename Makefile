@@ -3,22 +3,69 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_DETECTRON2 := $(VENV)/.ready-detectron2
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DETECTRON2 := detectron2 @ git+https://github.com/facebookresearch/detectron2.git@02b5c4e295e990042a714712c21dc79b731e8833
 
+# the demo's rows: NAME=CONFIG
+DEMO := "Focal Loss=configs/torchvision/retinanet_shapes_baseline.py" \
+        "Cross-entropy=projects/demo/configs/cross_entropy.py" \
+        "Sampling-Free=configs/torchvision/retinanet_shapes.py"
+DEMO_FULL := "Sampling-Free v1=projects/demo/configs/v1.py" \
+        "Released code=projects/demo/configs/released.py" \
+        "Bias initialisation only=projects/demo/configs/bias_only.py" \
+        "Guided scaling only=projects/demo/configs/guided_only.py" \
+        "Faster R-CNN biased=configs/torchvision/faster_rcnn_shapes_baseline.py" \
+        "Faster R-CNN Sampling-Free=configs/torchvision/faster_rcnn_shapes.py"
+DEMO_QUICK := -- train.max_iter=30 train.eval_period=30 'dataloader.train.dataset.settings={num_train: 64, num_val: 16}' \
+        'dataloader.test.dataset.settings={num_train: 64, num_val: 16}' \
+        dataloader.train.dataset.root=output/data/shapes-quick dataloader.test.dataset.root=output/data/shapes-quick
+
 .PHONY: help setup setup-detectron2 demo test check format bench clean
-help: ## the targets and what they do
-	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+help: ## list the targets
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 setup: $(READY) ## a virtual environment with the project, from the package index alone
 
 $(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "error: Python 3.10 or newer is needed; say which with make PYTHON=python3.12"; exit 1; }
+	@echo "Installing into $(VENV): about 3 GB, a minute or more, once."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	touch $@
+	$(PIP) --editable '.[dev]'
+	@touch $@
 
-setup-detectron2: $(VENV)/.ready-detectron2 ## adds detectron2, built from source against the installed torch
+setup-detectron2: $(READY_DETECTRON2) ## adds detectron2, built against the installed torch; needs a C++ compiler
 
-$(VENV)/.ready-detectron2: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt wheel ninja
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-build-isolation '$(DETECTRON2)'
-	touch $@
+$(READY_DETECTRON2): $(READY)
+	@echo "Building detectron2: about two minutes, once."
+	$(PIP) wheel ninja 'setuptools<81'
+	$(PIP) --no-build-isolation '$(DETECTRON2)'
+	@touch $@
+
+demo: $(READY) ## train RetinaNet three ways on generated images and compare; FULL=1 for more rows, QUICK=1 for a glance
+ifdef QUICK
+	$(BIN)/python -m sampling_free.compare --output output/demo-quick \
+	  "Sampling-Free=configs/torchvision/retinanet_shapes.py" $(DEMO_QUICK) model.model.weights_backbone=null
+else
+	$(BIN)/python -m sampling_free.compare --output output/demo $(DEMO) $(if $(FULL),$(DEMO_FULL))
+endif
+
+test: $(READY) ## run the tests
+	$(BIN)/python -m pytest
+
+check: $(READY) ## lint, format, types, house rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python tools/check_house.py
+
+format: $(READY) ## format and mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## time the classification loss and a training step beside torchvision's
+	$(BIN)/python -m sampling_free.bench
+
+clean: ## remove the virtual environment and outputs
+	rm -rf $(VENV) output .pytest_cache .mypy_cache .ruff_cache .hypothesis

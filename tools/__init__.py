@@ -1,0 +1,1 @@
+"""Scripts that check the project itself."""
