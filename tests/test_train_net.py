@@ -87,6 +87,17 @@ def test_resuming_a_finished_run_says_so_and_trains_nothing(finished, capsys, ca
     assert (finished / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
+def test_a_run_killed_after_its_last_iteration_is_finished_by_resume(finished):
+    result = finished / "run" / "result.json"
+    before = json.loads(result.read_text())
+    result.unlink()
+    # the weights to start from are not those to evaluate
+    argv = arguments(finished, "train.max_iter=3", "train.init_checkpoint=nowhere.ckpt", options=["--resume"])
+    assert train_net().main(argv) == 0
+    after = json.loads(result.read_text())
+    assert (after["iterations"], after["metrics"]) == (3, before["metrics"])
+
+
 def test_a_new_run_in_a_used_folder_keeps_the_former_checkpoints(folder, caplog):
     caplog.set_level("INFO")
     for _ in range(2):

@@ -60,12 +60,15 @@ def train(cfg: DictConfig, *, resume: bool = False, launch: Launch | None = None
     start = run.prepare(last, resume=resume)
     if start >= cfg.train.max_iter:
         logger.info("%s has %d of %d iterations: raise train.max_iter to go on", last, start, cfg.train.max_iter)
-        return evaluate(cfg, launch=launch)
+        metrics = _evaluate(cfg, run.launch, last)
+        if not (run.folder / "result.json").is_file():  # killed after the last iteration
+            run.finish(metrics, iterations=start)
+        return metrics
     try:
         run.trainer.fit(run.module, ckpt_path=str(last) if start else None, weights_only=True)
     except DivergedError as error:
         good = f"; {last} is from before" if last.is_file() else ""
-        run.write_result({}, diverged=f"{error}{good}")
+        run.write_result({}, iterations=run.module.global_step, diverged=f"{error}{good}")
         raise DivergedError(f"{error}{good}") from error
     except SystemExit as error:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from error
@@ -73,16 +76,18 @@ def train(cfg: DictConfig, *, resume: bool = False, launch: Launch | None = None
         if run.launch.processes == 1 or not re.search("gloo|NCCL", str(error)):
             raise
         raise UserError("another process of this run ended early; what it said tells why") from error
-    metrics = run.module.metrics
-    run.write_result(metrics)
-    run.draw()
-    return metrics
+    run.finish(run.module.metrics, iterations=run.module.global_step)
+    return run.module.metrics
 
 
 def evaluate(cfg: DictConfig, *, launch: Launch | None = None) -> dict[str, float]:
     """Evaluate `train.init_checkpoint`, or without one `checkpoints/last.ckpt` of the output folder."""
-    run = _Run(cfg, launch or Launch(), logs=False)
-    weights = cfg.train.init_checkpoint or run.folder / "checkpoints" / "last.ckpt"
+    last = Path(cfg.train.output_dir) / "checkpoints" / "last.ckpt"
+    return _evaluate(cfg, launch or Launch(), cfg.train.init_checkpoint or last)
+
+
+def _evaluate(cfg: DictConfig, launch: Launch, weights: str | Path) -> dict[str, float]:
+    run = _Run(cfg, launch, logs=False)
     refuse_other_classes(run.module.model, run.test_set)
     load_weights(run.module.model, weights)
     logger.info("evaluating %s", weights)
@@ -240,12 +245,18 @@ class _Run:
         period, eval_period = options.checkpoint_period, options.eval_period or options.max_iter
         return [*callbacks, Checkpoints(self.folder / "checkpoints", period=period, eval_period=eval_period)]
 
-    def write_result(self, metrics: dict[str, float], *, diverged: str | None = None) -> None:
+    def finish(self, metrics: dict[str, float], *, iterations: int) -> None:
+        """What a run writes when all its iterations are done."""
+        self.write_result(metrics, iterations=iterations)
+        if self.trainer.is_global_zero:
+            run_pictures.draw(self.folder, self.train_set, self.test_set, self.cfg.train.seed)
+
+    def write_result(self, metrics: dict[str, float], *, iterations: int, diverged: str | None = None) -> None:
         """result.json: what a comparison of runs reads."""
         if not self.trainer.is_global_zero:
             return
         result = {
-            "iterations": self.module.global_step,
+            "iterations": iterations,
             "diverged": diverged is not None,
             "reason": diverged,
             "seconds_per_iteration": self.stopwatch.seconds_per_iteration,
@@ -256,11 +267,6 @@ class _Run:
         partial_file = self.folder / "result.json.partial"
         partial_file.write_text(json.dumps(result, indent=1))
         os.replace(partial_file, self.folder / "result.json")
-
-    def draw(self) -> None:
-        """Pictures of the run."""
-        if self.trainer.is_global_zero:
-            run_pictures.draw(self.folder, self.train_set, self.test_set, self.cfg.train.seed)
 
 
 def _initialize(cfg: DictConfig, model: nn.Module, data: DetectionDataset) -> None:
