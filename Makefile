@@ -17,9 +17,9 @@ DEMO_FULL := "Sampling-Free v1=projects/demo/configs/v1.py" \
         "Guided scaling only=projects/demo/configs/guided_only.py" \
         "Faster R-CNN biased=configs/torchvision/faster_rcnn_shapes_baseline.py" \
         "Faster R-CNN Sampling-Free=configs/torchvision/faster_rcnn_shapes.py"
-DEMO_QUICK := -- train.max_iter=30 train.eval_period=30 'dataloader.train.dataset.settings={num_train: 64, num_val: 16}' \
-        'dataloader.test.dataset.settings={num_train: 64, num_val: 16}' \
-        dataloader.train.dataset.root=output/data/shapes-quick dataloader.test.dataset.root=output/data/shapes-quick
+QUICK_DATA := settings='{num_train: 64, num_val: 16}'
+DEMO_QUICK := -- train.max_iter=30 train.eval_period=30 model.model.weights_backbone=null \
+        $(foreach split,train test,dataloader.$(split).dataset.root=output/data/shapes-quick +dataloader.$(split).dataset.$(QUICK_DATA))
 
 .PHONY: help setup setup-detectron2 demo test check format bench clean
 help: ## list the targets
@@ -46,7 +46,7 @@ $(READY_DETECTRON2): $(READY)
 demo: $(READY) ## train RetinaNet three ways on generated images and compare; FULL=1 for more rows, QUICK=1 for a glance
 ifdef QUICK
 	$(BIN)/python -m sampling_free.compare --output output/demo-quick \
-	  "Sampling-Free=configs/torchvision/retinanet_shapes.py" $(DEMO_QUICK) model.model.weights_backbone=null
+	  "Sampling-Free=configs/torchvision/retinanet_shapes.py" $(DEMO_QUICK)
 else
 	$(BIN)/python -m sampling_free.compare --output output/demo $(DEMO) $(if $(FULL),$(DEMO_FULL))
 endif
@@ -65,7 +65,7 @@ format: $(READY) ## format and mend what the linter can
 	$(BIN)/ruff format .
 
 bench: $(READY) ## time the classification loss and a training step beside torchvision's
-	$(BIN)/python -m sampling_free.bench
+	$(BIN)/python -m sampling_free.bench --write docs/benchmarks.md
 
 clean: ## remove the virtual environment and outputs
 	rm -rf $(VENV) output .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,6 +10,7 @@ from .train import train
 
 engine = "sampling_free.torchvision.engine"
 root = "output/data/shapes-128"
+weights_backbone = "output/data/shapes-resnet10.pt"  # trained on first use, in about a minute
 num_classes = 6  # five shapes and torchvision's background
 
 dataloader = dict(

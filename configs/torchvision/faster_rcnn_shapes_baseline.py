@@ -8,8 +8,8 @@ About 4 minutes on 2 cores.
 from sampling_free.config import LazyCall as L
 from sampling_free.torchvision.models import fasterrcnn_resnet10_fpn
 
-from ..common.shapes import dataloader, engine, lr_multiplier, num_classes, optimizer, train
+from ..common.shapes import dataloader, engine, lr_multiplier, num_classes, optimizer, train, weights_backbone
 
-model = L(fasterrcnn_resnet10_fpn)(num_classes=num_classes)
+model = L(fasterrcnn_resnet10_fpn)(num_classes=num_classes, weights_backbone=weights_backbone)
 optimizer.lr = 0.02
 train.output_dir = "output/faster_rcnn_shapes_baseline"
