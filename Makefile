@@ -17,9 +17,9 @@ DEMO_FULL := "Sampling-Free v1=projects/demo/configs/v1.py" \
         "Guided scaling only=projects/demo/configs/guided_only.py" \
         "Faster R-CNN biased=configs/torchvision/faster_rcnn_shapes_baseline.py" \
         "Faster R-CNN Sampling-Free=configs/torchvision/faster_rcnn_shapes.py"
-QUICK_DATA := settings='{num_train: 64, num_val: 16}'
+QUICK_DATA := settings='{size: 64, num_train: 64, num_val: 16}'
 DEMO_QUICK := -- train.max_iter=30 train.eval_period=30 model.model.weights_backbone=null \
-        $(foreach split,train test,dataloader.$(split).dataset.root=output/data/shapes-quick +dataloader.$(split).dataset.$(QUICK_DATA))
+        $(foreach split,train test,dataloader.$(split).dataset.root=output/data/shapes-quick dataloader.$(split).dataset.$(QUICK_DATA))
 
 .PHONY: help setup setup-detectron2 demo test check format bench clean
 help: ## list the targets

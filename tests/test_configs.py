@@ -34,12 +34,11 @@ def tiny(cfg, data):
             "_target_": SHAPES, "root": str(data), "split": name, "settings": settings, "masks": masks
         }  # fmt: skip
     node = detector_node(cfg)
+    node.weights_backbone = None
     if "size" in node or "resnet10" in str(node._target_):
         node.size = 64
     else:
         node.update(min_size=64, max_size=128)
-        if "weights_backbone" in node:
-            node.weights_backbone = None
         if "rpn_post_nms_top_n_train" in node:
             node.rpn_post_nms_top_n_train = 50
     return cfg

@@ -1,4 +1,4 @@
-"""The generated shapes: 2,000 images of 128 px for training, 300 for evaluation, drawn on first use."""
+"""The generated shapes: 4,000 images of 64 px for training, 300 for evaluation, drawn on first use."""
 
 from sampling_free.config import LazyCall as L
 from sampling_free.torchvision import transforms
@@ -9,24 +9,29 @@ from .schedules import steps
 from .train import train
 
 engine = "sampling_free.torchvision.engine"
-root = "output/data/shapes-128"
-weights_backbone = "output/data/shapes-resnet10.pt"  # trained on first use, in about a minute
+root = "output/data/shapes-64"
+settings = dict(size=64, num_train=4000, num_val=300)
+weights_backbone = "output/data/shapes-resnet10.pt"  # trained on first use
 num_classes = 6  # five shapes and torchvision's background
 
 dataloader = dict(
     train=dict(
-        dataset=L(Shapes)(root=root, split="train", transforms=L(transforms.training)(), masks=False),
+        dataset=L(Shapes)(
+            root=root, split="train", settings=settings, transforms=L(transforms.training)(), masks=False
+        ),
         total_batch_size=8,
         num_workers=1,
     ),
     test=dict(
-        dataset=L(Shapes)(root=root, split="val", transforms=L(transforms.evaluation)(), masks=False),
+        dataset=L(Shapes)(
+            root=root, split="val", settings=settings, transforms=L(transforms.evaluation)(), masks=False
+        ),
         batch_size=16,
         num_workers=0,
         masks=False,
     ),
 )
 # small images, batch 8, BatchNorm: a high rate, a short warm-up, one step down at four fifths
-optimizer.lr = 0.04
-lr_multiplier = steps(800, [640], warmup=40, start=0.1)
-train.update(max_iter=800, eval_period=200, checkpoint_period=200, log_period=5)
+optimizer.lr = 0.05
+lr_multiplier = steps(1000, [800], warmup=50, start=0.1)
+train.update(max_iter=1000, eval_period=500, checkpoint_period=250, log_period=5)

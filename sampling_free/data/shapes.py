@@ -239,12 +239,12 @@ def _piece(
     size: int,
     outline: Outline,
     category: int,
-    radii: tuple[float, float] = (0.036, 0.39),
+    radii: tuple[float, float] | None = None,
     center: NDArray[np.float64] | None = None,
 ) -> _Piece:
-    """A shape somewhere; radii as shares of the side: 0.036 to 0.39 is 9 to 100 px across in an image of 128."""
+    """A shape somewhere; radii are shares of the side, from 9 px across to 0.78 of it: 100 px in an image of 128."""
     # log-uniform: as many small objects as large ones
-    radius = size * np.exp(random.uniform(*np.log(radii)))
+    radius = size * np.exp(random.uniform(*np.log(radii or (4.6 / size, 0.39))))
     angle = random.uniform(-np.pi / 6, np.pi / 6)
     center = random.uniform(0.02 * size, 0.98 * size, 2) if center is None else center
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

@@ -32,35 +32,35 @@ def _fast(model: _Model) -> _Model:
 
 
 def retinanet_resnet10_fpn(
-    num_classes: int, size: int = 128, smallest: int = 8, weights_backbone: str | None = None, **options: Any
+    num_classes: int, size: int = 64, smallest: int = 8, weights_backbone: str | None = None, **options: Any
 ) -> RetinaNet:
-    """RetinaNet on levels P3 to P7 with three scales a level from `smallest` px on.
+    """RetinaNet on levels P2 to P6 (strides 4 to 64) with three scales a level from `smallest` px on.
 
     Args:
         num_classes: of torchvision, background included.
         size: images are resized to this shorter side.
-        smallest: side of the smallest anchors on P3; they double from level to level.
+        smallest: side of the smallest anchors on P2; they double from level to level.
         weights_backbone: path of the backbone's weights; where there is none it is trained (`pretraining`). None starts
             from random ones.
         options: further ones of `RetinaNet`.
     """
     sizes = tuple(tuple(round(smallest * 2 ** (level + third / 3)) for third in range(3)) for level in range(5))
     anchors = AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * 5)
-    pyramid = _pyramid([2, 3, 4], weights_backbone, extra_blocks=LastLevelP6P7(_WIDTH, _WIDTH))
+    pyramid = _pyramid([1, 2, 3], weights_backbone, extra_blocks=LastLevelP6P7(_WIDTH, _WIDTH))
     # torchvision's v2 normalises its head too; without, narrow layers that start at N(0, 0.01) hardly move at first
     head = RetinaNetHead(_WIDTH, 9, num_classes, norm_layer=partial(nn.GroupNorm, 16))
     options = {"min_size": size, "max_size": 2 * size, "anchor_generator": anchors, "head": head} | options
     return _fast(RetinaNet(pyramid, num_classes, **options))
 
 
-def fcos_resnet10_fpn(num_classes: int, size: int = 128, weights_backbone: str | None = None, **options: Any) -> FCOS:
-    """FCOS on levels P3 to P7; arguments as `retinanet_resnet10_fpn`."""
-    pyramid = _pyramid([2, 3, 4], weights_backbone, extra_blocks=LastLevelP6P7(_WIDTH, _WIDTH))
+def fcos_resnet10_fpn(num_classes: int, size: int = 64, weights_backbone: str | None = None, **options: Any) -> FCOS:
+    """FCOS on levels P2 to P6; arguments as `retinanet_resnet10_fpn`."""
+    pyramid = _pyramid([1, 2, 3], weights_backbone, extra_blocks=LastLevelP6P7(_WIDTH, _WIDTH))
     return _fast(FCOS(pyramid, num_classes, min_size=size, max_size=2 * size, **options))
 
 
 def fasterrcnn_resnet10_fpn(
-    num_classes: int, size: int = 128, smallest: int = 8, weights_backbone: str | None = None, **options: Any
+    num_classes: int, size: int = 64, smallest: int = 8, weights_backbone: str | None = None, **options: Any
 ) -> FasterRCNN:
     """Faster R-CNN on levels P2 to P6, one anchor size a level; arguments as `retinanet_resnet10_fpn`."""
     return _fast(
@@ -69,7 +69,7 @@ def fasterrcnn_resnet10_fpn(
 
 
 def maskrcnn_resnet10_fpn(
-    num_classes: int, size: int = 128, smallest: int = 8, weights_backbone: str | None = None, **options: Any
+    num_classes: int, size: int = 64, smallest: int = 8, weights_backbone: str | None = None, **options: Any
 ) -> MaskRCNN:
     """Mask R-CNN on levels P2 to P6; arguments as `retinanet_resnet10_fpn`."""
     return _fast(

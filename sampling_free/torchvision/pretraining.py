@@ -1,4 +1,4 @@
-"""A small pretrained backbone for the shapes: what ImageNet's weights are to COCO, in about a minute on a CPU.
+"""A small pretrained backbone for the shapes: what ImageNet's weights are to COCO, in less than a minute on a CPU.
 
 Detectors that start from random weights need many epochs before any two training methods differ; with a backbone that
 has seen single shapes they need minutes. All methods that are compared start from the very same one.
@@ -19,7 +19,7 @@ from sampling_free.data.shapes import NUM_SINGLES, draw_single
 
 logger = logging.getLogger(__name__)
 
-_SIZE = 64  # px; a detector's 128 px image holds a few shapes, one of these holds one
+_SIZE = 64  # px; a detector's image holds a few shapes, one of these holds one
 
 
 def resnet10() -> ResNet:
@@ -27,7 +27,7 @@ def resnet10() -> ResNet:
     return ResNet(BasicBlock, [1, 1, 1, 1], num_classes=NUM_SINGLES).to(memory_format=torch.channels_last)
 
 
-def shapes_resnet10(path: str | Path, *, seed: int = 0, num_images: int = 4000, epochs: int = 6) -> ResNet:
+def shapes_resnet10(path: str | Path, *, seed: int = 0, num_images: int = 3000, epochs: int = 4) -> ResNet:
     """The backbone trained to name single shapes and distractors; trained on first use, then read from `path`.
 
     Args:
