@@ -186,6 +186,14 @@ def test_non_finite_loss_names_the_loss_and_its_images(folder, capsys):
     assert "classification" in said and "of images [" in said
 
 
+def test_weights_that_are_not_finite_are_not_saved(folder, capsys):
+    # no further iteration would find a loss that is not finite
+    overflow = ["optimizer.lr=1e38", "optimizer.params.weight_decay=1e38", "train.max_iter=1"]
+    said = failing(capsys, arguments(folder, *overflow), status=3)
+    assert "after iteration 1 weights are not finite" in said
+    assert not list((folder / "run" / "checkpoints").glob("*.ckpt"))
+
+
 def test_ctrl_c_ends_with_a_word(folder):
     process = start(arguments(folder, "train.max_iter=100000", "train.eval_period=0"))
     log = folder / "run" / "metrics.csv"
