@@ -12,7 +12,8 @@ from sampling_free.torchvision.loading import train_loader
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted([*ROOT.glob("configs/torchvision/**/*.py"), *ROOT.glob("projects/*/configs/**/*.py")])
-FILES = [file for file in FILES if '"sampling_free.detectron2.engine"' not in file.read_text()]
+FILES = [file for file in FILES if re.search(r"^(from .*|)\bmodel\b", file.read_text(), re.MULTILINE)]  # else a base
+FILES = [file for file in FILES if config.load(file).engine == "sampling_free.torchvision.engine"]
 SHAPES = "sampling_free.torchvision.datasets.Shapes"
 
 
@@ -27,13 +28,14 @@ def detector_node(cfg):
 
 def tiny(cfg, data):
     """The same config on four generated images of 64 px."""
+    node = detector_node(cfg)
+    classes = min(5, node.num_classes - 1)
     for split, name in (("train", "train"), ("test", "val")):
         masks = bool(cfg.dataloader[split].dataset.get("masks", False))
-        settings = {"num_train": 4, "num_val": 2, "size": 64}
+        settings = {"num_train": 4, "num_val": 2, "size": 64, "num_classes": classes}
         cfg.dataloader[split].dataset = {
-            "_target_": SHAPES, "root": str(data), "split": name, "settings": settings, "masks": masks
+            "_target_": SHAPES, "root": f"{data}{classes}", "split": name, "settings": settings, "masks": masks
         }  # fmt: skip
-    node = detector_node(cfg)
     node.weights_backbone = None
     if "size" in node or "resnet10" in str(node._target_):
         node.size = 64
