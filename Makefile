@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DETECTRON2 := $(VENV)/.ready-detectron2
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-DETECTRON2 := detectron2 @ git+https://github.com/facebookresearch/detectron2.git@02b5c4e295e990042a714712c21dc79b731e8833
+DETECTRON2_SOURCE := https://github.com/facebookresearch/detectron2.git
+DETECTRON2 := detectron2 @ git+$(DETECTRON2_SOURCE)@02b5c4e295e990042a714712c21dc79b731e8833
 
 # the demo's rows: NAME=CONFIG
 DEMO := "Focal Loss=configs/torchvision/retinanet_shapes_baseline.py" \
@@ -29,18 +30,22 @@ setup: $(READY) ## a virtual environment with the project, from the package inde
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	  { echo "error: Python 3.10 or newer is needed; say which with make PYTHON=python3.12"; exit 1; }
-	@echo "Installing into $(VENV): about 3 GB, a minute or more, once."
+	  { echo "error: Python 3.10 or newer is needed; say which with make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing into $(VENV): a download of about 3 GB, most of it torch; minutes, silent until done, once."
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --editable '.[dev]'
 	@touch $@
 
-setup-detectron2: $(READY_DETECTRON2) ## adds detectron2, built against the installed torch; needs a C++ compiler
+setup-detectron2: $(READY_DETECTRON2) ## adds detectron2, built against the installed torch; needs git and a C++ compiler
 
-$(READY_DETECTRON2): $(READY)
-	@echo "Building detectron2: about two minutes, once."
+# Built anew whenever constraints.txt changes: a build fits one torch only, so none is taken from pip's cache.
+$(READY_DETECTRON2): constraints.txt | $(READY)
+	@for tool in git $(CXX); do command -v $$tool >/dev/null || \
+	  { echo "error: building detectron2 needs $$tool; install it" >&2; exit 1; }; done
+	@echo "Building detectron2 from source: about two minutes, silent until done, once."
 	$(PIP) wheel ninja 'setuptools<81'
-	$(PIP) --no-build-isolation '$(DETECTRON2)'
+	$(BIN)/python -m pip uninstall --quiet --quiet --yes detectron2
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) --no-cache-dir --no-build-isolation '$(DETECTRON2)'
 	@touch $@
 
 demo: $(READY) ## train RetinaNet three ways on generated images and compare; FULL=1 for more rows, QUICK=1 for a glance
@@ -67,5 +72,5 @@ format: $(READY) ## format and mend what the linter can
 bench: $(READY) ## time the classification loss and a training step beside torchvision's
 	$(BIN)/python -m sampling_free.bench --write docs/benchmarks.md
 
-clean: ## remove the virtual environment and outputs
-	rm -rf $(VENV) output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove the virtual environment and caches; what was trained, in output/, stays
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
