@@ -1,13 +1,18 @@
-"""Rules of the house: imports, names, options."""
+"""Rules of the house: which package imports which, what loads what, lengths, and the Makefile's first sentences."""
 
 import importlib.util
+import os
+import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from tools.check_house import violations
+from tools.check_house import too_long, violations, wrong_imports
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -19,12 +24,14 @@ def test_importing_the_package_loads_no_host_and_no_picture_library():
     assert output.stdout.strip() == "[]"
 
 
-def test_no_test_folder_is_taken_for_detectron2():
+def test_no_folder_of_ours_is_taken_for_detectron2():
     spec = importlib.util.find_spec("detectron2")
     if spec is None:
         pytest.skip("detectron2 is not installed: `make setup-detectron2`")
-    tracked = ROOT / "tests"
-    assert spec.origin is not None and tracked not in Path(spec.origin).parents
+    # a folder without __init__.py is found as a package without origin
+    assert spec.origin is not None
+    origin = Path(spec.origin).resolve()
+    assert not any(ROOT / folder in origin.parents for folder in ("tests", "sampling_free", "configs"))
 
 
 def test_every_test_folder_is_a_package():
@@ -33,25 +40,80 @@ def test_every_test_folder_is_a_package():
 
 
 @pytest.mark.parametrize(
-    ("room", "line", "message"),
+    ("file", "line", "name"),
     [
-        ("mechanism", "import torchvision", "mechanism must not import torchvision"),
-        ("mechanism", "from sampling_free.torchvision import x", "mechanism must not import sampling_free.torchvision"),
-        ("data", "from torch import nn", "data must not import torch"),
-        ("torchvision", "from sampling_free.detectron2 import x", "must not import sampling_free.detectron2"),
-        ("detectron2", "from sampling_free import torchvision", "must not import sampling_free.torchvision"),
+        ("__init__.py", "from sampling_free import torchvision", "sampling_free.torchvision"),
+        ("mechanism/new.py", "import torchvision", "torchvision"),
+        ("mechanism/new.py", "from sampling_free.heuristics import FocalLoss", "sampling_free.heuristics.FocalLoss"),
+        ("heuristics/new.py", "from torchvision.models import resnet", "torchvision.models.resnet"),
+        ("heuristics/new.py", "from sampling_free.detectors import dense", "sampling_free.detectors.dense"),
+        ("detectors/new.py", "def f():\n    import detectron2.layers", "detectron2.layers"),
+        ("data/new.py", "from torch import nn", "torch.nn"),
+        ("torchvision/new.py", "from sampling_free.detectron2 import x", "sampling_free.detectron2.x"),
+        ("detectron2/new.py", "from sampling_free import torchvision", "sampling_free.torchvision"),
     ],
 )
-def test_the_import_rule_catches_a_breach(tmp_path, room, line, message):
-    (tmp_path / room).mkdir()
-    (tmp_path / room / "new.py").write_text(f"{line}\n")
-    assert [found for found in violations(tmp_path) if message in found]
+def test_the_import_rule_catches_a_breach(tmp_path, file, line, name):
+    place = tmp_path / file
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(f"import json\n{line}\n")
+    (found,) = wrong_imports(tmp_path)
+    assert found.endswith(f"{file.split('/')[0]} must not import {name}")
 
 
-def test_ceilings_are_noticed(tmp_path):
-    (tmp_path / "long.py").write_text("def f():\n" + "    x = 1\n" * 401)
-    assert len(list(violations(tmp_path))) == 2
+def test_the_import_rule_lets_pass_what_is_allowed(tmp_path):
+    (tmp_path / "heuristics").mkdir()
+    allowed = ["from torchvision.ops import box_iou", "from sampling_free.mechanism import AllExamples", "import json"]
+    (tmp_path / "heuristics" / "new.py").write_text("\n".join(allowed))
+    assert list(wrong_imports(tmp_path)) == []
+
+
+@pytest.mark.parametrize(("lines", "breaches"), [(79, 0), (80, 1), (399, 1), (400, 2)])
+def test_lengths_are_noticed(tmp_path, lines, breaches):
+    file = tmp_path / "long.py"
+    file.write_text("def f():\n" + "    x = 1\n" * lines)
+    assert len(list(too_long(file))) == breaches
 
 
 def test_the_house_is_in_order():
-    assert list(violations(ROOT / "sampling_free")) == []
+    assert list(violations(ROOT)) == []
+
+
+def checkout(folder: Path) -> Path:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy2(ROOT / name, folder)
+    return folder
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    return subprocess.run(["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("python", ["false", "no-such-python"])  # an old one answers like `false`
+def test_a_python_that_will_not_do_is_told_in_a_sentence(tmp_path, python):
+    run = make(checkout(tmp_path), "setup", f"PYTHON={python}")
+    assert run.returncode != 0
+    assert "error: Python 3.10 or newer is needed" in run.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_setup_is_done_once_and_again_when_the_versions_change(tmp_path):
+    stamps = [checkout(tmp_path) / ".venv" / name for name in (".ready", ".ready-detectron2")]
+    stamps[0].parent.mkdir()
+    for stamp in stamps:
+        stamp.touch()
+    assert make(tmp_path, "-q", "setup").returncode == make(tmp_path, "-q", "setup-detectron2").returncode == 0
+    os.utime(tmp_path / "constraints.txt", (stamps[1].stat().st_mtime + 10,) * 2)
+    assert make(tmp_path, "-q", "setup").returncode == make(tmp_path, "-q", "setup-detectron2").returncode == 1
+
+
+@pytest.mark.parametrize("turn", ["first", "second"])
+def test_a_test_finds_no_litter_and_the_same_random_numbers(turn):
+    assert "SAMPLING_FREE_LITTER" not in os.environ
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert random.random() == random.Random(0).random()
+    assert np.random.rand() == np.random.RandomState(0).rand()
+    assert torch.equal(torch.rand(3), torch.rand(3, generator=torch.Generator().manual_seed(0)))
+    os.environ["SAMPLING_FREE_LITTER"] = "for the next to find"
+    torch.use_deterministic_algorithms(True)

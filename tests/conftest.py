@@ -1,0 +1,43 @@
+"""A clean room for each test: it starts from the same random state, and leaves it and the environment as found."""
+
+import os
+import random
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")  # for the processes that tests start; set before torch reads it
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import register_random, settings
+
+
+class TorchRandom:
+    """torch's generator as hypothesis wants it, so that an example that failed fails again."""
+
+    seed = staticmethod(torch.manual_seed)
+    getstate = staticmethod(torch.get_rng_state)
+    setstate = staticmethod(torch.set_rng_state)
+
+
+TORCH_RANDOM = TorchRandom()  # hypothesis holds it by a weak reference
+register_random(TORCH_RANDOM)
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
+torch.set_num_threads(2)  # the order of a sum depends on how many
+
+
+@pytest.fixture(autouse=True)
+def clean_room():
+    environment, deterministic = dict(os.environ), torch.are_deterministic_algorithms_enabled()
+    states = random.getstate(), np.random.get_state()
+    random.seed(0)
+    np.random.seed(0)
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(0)
+        yield
+    torch.use_deterministic_algorithms(deterministic)
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update(environment)
