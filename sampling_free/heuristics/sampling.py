@@ -26,16 +26,20 @@ class BiasedSampling:
 
     def __call__(self, labels: Tensor, num_classes: int) -> Tensor:
         """Labels `(R,)` with all but the drawn examples set to -1."""
+        drawn = self.draw(labels, num_classes)
+        thinned = torch.full_like(labels, -1)
+        thinned[drawn] = labels[drawn]
+        return thinned
+
+    def draw(self, labels: Tensor, num_classes: int) -> Tensor:
+        """Indices of the drawn examples, the foreground first, in the order of the draw."""
         foreground = torch.where((labels >= 0) & (labels < num_classes))[0]
         background = torch.where(labels == num_classes)[0]
         num_foreground = min(len(foreground), int(self.batch_size * self.positive_fraction))
         num_background = min(len(background), self.batch_size - num_foreground)
         foreground = foreground[torch.randperm(len(foreground), device=labels.device)[:num_foreground]]
         background = background[torch.randperm(len(background), device=labels.device)[:num_background]]
-        drawn = torch.cat([foreground, background])
-        thinned = torch.full_like(labels, -1)
-        thinned[drawn] = labels[drawn]
-        return thinned
+        return torch.cat([foreground, background])
 
     def __repr__(self) -> str:
         return f"BiasedSampling(batch_size={self.batch_size}, positive_fraction={self.positive_fraction})"

@@ -7,8 +7,14 @@ starts), `scaling` (at what scale it goes on).
 from sampling_free.mechanism.classification import SigmoidCrossEntropy, sigmoid_cross_entropy_sum
 from sampling_free.mechanism.examples import AllExamples, ExampleChoice
 from sampling_free.mechanism.foreground import ForegroundStatistics
-from sampling_free.mechanism.normalization import ForegroundNormalizer
-from sampling_free.mechanism.parameters import parameter_groups
+from sampling_free.mechanism.normalization import (
+    ForegroundNormalizer,
+    MovingForegroundNormalizer,
+    PerExample,
+    PerForeground,
+    PerImage,
+)
+from sampling_free.mechanism.parameters import parameter_groups, scale_parameters
 from sampling_free.mechanism.prior import bias_of_prior, initialize_bias
 from sampling_free.mechanism.scaling import (
     ConstantScaling,
@@ -28,9 +34,14 @@ __all__ = [
     "GuidedScaling",
     "LearnedScaling",
     "LossScaling",
+    "MovingForegroundNormalizer",
+    "PerExample",
+    "PerForeground",
+    "PerImage",
     "SigmoidCrossEntropy",
     "bias_of_prior",
     "initialize_bias",
     "parameter_groups",
+    "scale_parameters",
     "sigmoid_cross_entropy_sum",
 ]

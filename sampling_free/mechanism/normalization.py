@@ -1,9 +1,34 @@
-"""By what the losses are divided: the number of foreground examples (v1 Eq. 2, v2 Eq. 13)."""
+"""By what the losses are divided: the papers' way, and the hosts' own. Letters: N images.
+
+The ratio that guides classification cancels every constant in the classification loss, but not in the localisation
+loss: what that is divided by sets the scale of both. So the divisor is a choice, not a detail.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from sampling_free.mechanism.processes import mean_over_processes
+
+SumOf = Callable[[int | None], Tensor]  # the sum over one image of the batch, or (None) over all
+
+
+class ExampleCounts(Protocol):
+    """What a head that trains on chosen examples knows of its batch."""
+
+    @property
+    def num_foreground(self) -> int:
+        """Foreground examples that train."""
+
+    @property
+    def num_examples(self) -> int:
+        """Examples that train."""
+
+    @property
+    def num_averaged(self) -> int:
+        """What the host divided its losses by: `num_examples`, or (detectron2's RPN) a nominal number."""
 
 
 class ForegroundNormalizer(nn.Module):
@@ -31,3 +56,96 @@ class ForegroundNormalizer(nn.Module):
         if self.training:
             self.running += (divisor - self.running) * (1 - self.momentum)
         return divisor
+
+
+class MovingForegroundNormalizer(nn.Module):
+    """The moving average of max(1, N_f): what detectron2's RetinaNet (from 100) and FCOS (from 300) divide by.
+
+    Unlike detectron2's it is a buffer, so that it is in the checkpoint, and N_f is averaged over processes.
+
+    Args:
+        initial: the average before the first mini-batch.
+        momentum: of the average.
+    """
+
+    running: Tensor
+
+    def __init__(self, initial: float = 100.0, momentum: float = 0.9) -> None:
+        super().__init__()
+        self.momentum = momentum
+        # float64, because the average that is to be met bit for bit is a Python number
+        self.register_buffer("running", torch.tensor(float(initial), dtype=torch.float64))
+
+    def forward(self, num_foreground: Tensor) -> float:
+        """Divisor for a scalar count of this process's mini-batch."""
+        count = max(1.0, mean_over_processes(num_foreground.detach().float()).item())
+        divisor = self.running.item() * self.momentum + count * (1 - self.momentum)
+        if self.training:
+            self.running.fill_(divisor)
+        return divisor
+
+
+class PerForeground(nn.Module):
+    """Divide by the number of foreground examples N_f of the batch (v1 Eq. 2, v2 Eq. 13).
+
+    N_f is averaged over processes; the running one where a batch has none.
+
+    Args:
+        localization_weight: further weight of the localisation loss. The released code averages over the four
+            coordinates (1/4) in RoI heads and halves that in the region proposal network (1/8).
+        count: gives the divisor for this process's count; default `ForegroundNormalizer()`.
+    """
+
+    def __init__(self, localization_weight: float = 1.0, count: nn.Module | None = None) -> None:
+        super().__init__()
+        self.localization_weight = localization_weight
+        self.count = ForegroundNormalizer() if count is None else count
+
+    def dense(self, num_foreground: Tensor, classification: SumOf, localization: SumOf) -> tuple[Tensor, Tensor]:
+        """The losses of a dense head: both sums over N_f, for foreground counts `(N,)`."""
+        divisor = self.count(num_foreground.sum())
+        return classification(None) / divisor, localization(None) * self.localization_weight / divisor
+
+    def sampled(self, classification: Tensor, localization: Tensor, counts: ExampleCounts) -> tuple[Tensor, Tensor]:
+        """The losses of a region proposal network or RoI head, from the host's averages.
+
+        Localisation becomes per foreground example. Classification becomes a mean over the examples that train: the
+        guiding ratio cancels the difference, and a batch without foreground keeps its usual weight.
+        """
+        divisor = self.count(localization.new_tensor(counts.num_foreground))
+        mean = classification * (counts.num_averaged / max(1, counts.num_examples))
+        return mean, localization * (self.localization_weight * counts.num_averaged) / divisor
+
+
+class PerImage(nn.Module):
+    """Each image's sums over its own foreground count, then the mean of images: torchvision's RetinaNet."""
+
+    def dense(self, num_foreground: Tensor, classification: SumOf, localization: SumOf) -> tuple[Tensor, Tensor]:
+        """The losses of a dense head, for foreground counts `(N,)`."""
+        counts = [max(1, int(count)) for count in num_foreground]
+
+        def mean(sum_of: SumOf) -> Tensor:
+            means = [sum_of(image) / count for image, count in enumerate(counts)]
+            return sum(means[1:], start=means[0]) / len(means)
+
+        return mean(classification), mean(localization)
+
+
+class PerExample(nn.Module):
+    """Both losses as the host averages them: over the examples that train (detectron2's RPN: a nominal number)."""
+
+    def sampled(self, classification: Tensor, localization: Tensor, counts: ExampleCounts) -> tuple[Tensor, Tensor]:
+        """The losses as they come."""
+        return classification, localization
+
+
+class DenseNormalizer(Protocol):
+    """What a dense head divides by: `PerForeground` or `PerImage`."""
+
+    dense: Callable[[Tensor, SumOf, SumOf], tuple[Tensor, Tensor]]
+
+
+class SampledNormalizer(Protocol):
+    """What a region proposal network or RoI head divides by: `PerForeground` or `PerExample`."""
+
+    sampled: Callable[[Tensor, Tensor, ExampleCounts], tuple[Tensor, Tensor]]

@@ -130,7 +130,6 @@ class LearnedScaling(GuidedScaling):
     def __init__(self, momentum: float = 0.9) -> None:
         super().__init__(momentum=momentum)
         self.d = nn.Parameter(torch.ones(()))
-        self.d.exempt_from_weight_decay = True  # type: ignore[attr-defined]
 
     @property
     def delta(self) -> Tensor:
@@ -166,7 +165,6 @@ class FrozenScaling(LossScaling):
         super().__init__()
         self.warmup = warmup
         self.sigmas = nn.Parameter(torch.ones(num_losses))
-        self.sigmas.exempt_from_weight_decay = True  # type: ignore[attr-defined]
         self.register_buffer("ratio", torch.tensor(1.0))
         self.register_buffer("calls", torch.tensor(0))
 

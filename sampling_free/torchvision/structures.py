@@ -87,5 +87,10 @@ class Sampler:
         self.num_examples = self.num_foreground + sum(int(mask.sum()) for mask in background)
         return foreground, background
 
+    @property
+    def num_averaged(self) -> int:
+        """What torchvision divides its losses by."""
+        return self.num_examples
+
     def __repr__(self) -> str:
         return f"Sampler({self.examples!r})"

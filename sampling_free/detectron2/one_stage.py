@@ -1,0 +1,81 @@
+"""What the sampling-free forms of detectron2's one-stage detectors share.
+
+Letters: N images, L levels, A anchors per place, R anchors or points of an image, C classes.
+"""
+
+from typing import Any
+
+import torch
+from detectron2.structures import Boxes, ImageList, Instances
+from detectron2.utils.events import get_event_storage, has_event_storage
+from torch import Tensor, nn
+
+from sampling_free.detectron2.checkpoints import load_without_parts
+from sampling_free.detectron2.storage import log_scaling
+from sampling_free.detectron2.structures import check_classes
+from sampling_free.mechanism import (
+    ForegroundStatistics,
+    LearnedScaling,
+    LossScaling,
+    PerForeground,
+    SigmoidCrossEntropy,
+)
+
+
+class OneStage(nn.Module):
+    """To be named before a `DenseDetector` in a class's bases.
+
+    The classification loss reads the raw maps `(N, A*C, H, W)` as the convolution left them; the score threshold is a
+    buffer, so that evaluation after training uses the one that training computed.
+    """
+
+    # none of these is part of inference, so TorchScript need not understand them
+    __jit_ignored_attributes__ = ["classification_loss", "normalizer", "scaling", "statistics"]
+
+    classification_loss: nn.Module
+    normalizer: Any
+    scaling: LossScaling
+    statistics: ForegroundStatistics
+    test_score_thresh: Tensor
+    num_classes: int
+    head_in_features: list[str]
+
+    def _add_parts(
+        self, classification_loss: nn.Module | None, normalizer: nn.Module | None, scaling: LossScaling | None
+    ) -> None:
+        self.classification_loss = classification_loss or SigmoidCrossEntropy()
+        self.normalizer = normalizer or PerForeground()
+        self.scaling = scaling or LearnedScaling()
+        self.statistics = ForegroundStatistics(0, 0, self.num_classes)
+        threshold = float(self.test_score_thresh)
+        del self.test_score_thresh
+        self.register_buffer("test_score_thresh", torch.tensor(threshold))
+        load_without_parts(self)
+
+    def forward_training(
+        self, images: ImageList, features: list[Tensor], predictions: list[list[Tensor]], gt_instances: list[Instances]
+    ) -> dict[str, Tensor]:
+        """detectron2's, but the logits stay raw maps."""
+        logits, *others = predictions
+        deltas, *others = self._transpose_dense_predictions(others, [4, 1][: len(others)])  # type: ignore[operator]
+        anchors = self.anchor_generator(features)  # type: ignore[operator]
+        labels, boxes = self.label_anchors(anchors, gt_instances)
+        return self.losses(anchors, logits, labels, deltas, boxes, *others)  # type: ignore[operator]
+
+    def label_anchors(self, anchors: list[Boxes], gt_instances: list[Instances]) -> tuple[list[Tensor], list[Tensor]]:
+        """detectron2's labels `(R,)` and boxes `(R, 4)` per image, after a look at the classes.
+
+        Raises:
+            UserError: a class is out of range.
+        """
+        check_classes(gt_instances, self.num_classes)
+        return super().label_anchors(anchors, gt_instances)  # type: ignore[misc]
+
+    def _scaled(
+        self, losses: dict[str, Tensor], classification: str, localization: str, num_foreground: Tensor
+    ) -> dict[str, Tensor]:
+        scaled = self.scaling(losses, classification, localization)
+        if has_event_storage():
+            get_event_storage().put_scalar("num_pos_anchors", num_foreground.float().mean().item())
+            log_scaling(self.scaling)
+        return scaled

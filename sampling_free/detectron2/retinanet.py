@@ -1,0 +1,96 @@
+"""detectron2's RetinaNet, trained on every anchor.
+
+Letters: N images, L levels, A anchors per place, R anchors of an image, C classes.
+"""
+
+from typing import Any
+
+import torch
+from detectron2.config import configurable
+from detectron2.modeling.box_regression import _dense_box_regression_loss
+from detectron2.modeling.meta_arch import META_ARCH_REGISTRY, RetinaNet
+from detectron2.structures import Boxes
+from torch import Tensor, nn
+
+from sampling_free.detectron2.one_stage import OneStage
+from sampling_free.detectron2.yacs import dense_choices
+from sampling_free.mechanism import LossScaling
+
+
+@META_ARCH_REGISTRY.register()
+class SamplingFreeRetinaNet(OneStage, RetinaNet):
+    """A `RetinaNet` whose classification loss, normaliser and loss scale are objects.
+
+    Parameters, calls, loss names and detections are detectron2's. Bias and score threshold are those of the head and
+    the config until `fit_prior` computes them from data.
+
+    Args:
+        classification_loss: default `SigmoidCrossEntropy()`.
+        normalizer: what losses are divided by; default `PerForeground()`. detectron2's own is
+            `PerForeground(count=MovingForegroundNormalizer(100))`.
+        scaling: of the classification loss; default `LearnedScaling()` (v2).
+        host: what detectron2's `RetinaNet` takes; `focal_loss_alpha` and `focal_loss_gamma` are idle.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        classification_loss: nn.Module | None = None,
+        normalizer: nn.Module | None = None,
+        scaling: LossScaling | None = None,
+        **host: Any,
+    ) -> None:
+        super().__init__(**host)
+        self._add_parts(classification_loss, normalizer, scaling)
+
+    @classmethod
+    def from_config(cls, cfg: Any) -> dict[str, Any]:
+        """Arguments from a yacs config; see `add_sampling_free_config`."""
+        return super().from_config(cfg) | dense_choices(cfg)
+
+    def losses(
+        self,
+        anchors: list[Boxes],
+        pred_logits: list[Tensor],
+        gt_labels: list[Tensor],
+        pred_anchor_deltas: list[Tensor],
+        gt_boxes: list[Tensor],
+    ) -> dict[str, Tensor]:
+        """The losses `loss_cls` and `loss_box_reg`, scaled, and the scale's regulariser if it has one.
+
+        Args:
+            anchors: per level.
+            pred_logits: per level the raw map `(N, A*C, H, W)`, unlike detectron2's.
+            gt_labels: per image `(R,)`.
+            pred_anchor_deltas: per level `(N, H*W*A, 4)`.
+            gt_boxes: per image `(R, 4)`, the matched boxes.
+        """
+        labels = torch.stack(gt_labels)
+        foreground = (labels >= 0) & (labels < self.num_classes)
+
+        def classification(image: int | None) -> Tensor:
+            part = _part(image)
+            return self.classification_loss([level[part] for level in pred_logits], labels[part], self.num_classes)
+
+        def localization(image: int | None) -> Tensor:
+            part = _part(image)
+            return _dense_box_regression_loss(
+                anchors,
+                self.box2box_transform,
+                [level[part] for level in pred_anchor_deltas],
+                gt_boxes[part],
+                foreground[part],
+                box_reg_loss_type=self.box_reg_loss_type,
+                smooth_l1_beta=self.smooth_l1_beta,
+            )
+
+        num_foreground = foreground.sum(dim=1)
+        loss_cls, loss_box_reg = self.normalizer.dense(num_foreground, classification, localization)
+        return self._scaled(
+            {"loss_cls": loss_cls, "loss_box_reg": loss_box_reg}, "loss_cls", "loss_box_reg", num_foreground
+        )
+
+
+def _part(image: int | None) -> slice:
+    return slice(None) if image is None else slice(image, image + 1)

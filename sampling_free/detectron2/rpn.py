@@ -1,0 +1,86 @@
+"""detectron2's region proposal network, trained on every anchor.
+
+Letters: N images, L levels, A anchors per place, R anchors of an image.
+"""
+
+from typing import Any
+
+import torch
+from detectron2.config import configurable
+from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY, RPN
+from torch import Tensor, nn
+
+from sampling_free.detectron2.checkpoints import load_without_parts
+from sampling_free.detectron2.storage import log_scaling, some_storage
+from sampling_free.detectron2.structures import Counts, exchanged
+from sampling_free.detectron2.yacs import rpn_choices
+from sampling_free.mechanism import (
+    AllExamples,
+    ExampleChoice,
+    ForegroundStatistics,
+    GuidedScaling,
+    LossScaling,
+    PerForeground,
+)
+
+
+@PROPOSAL_GENERATOR_REGISTRY.register()
+class SamplingFreeRPN(RPN):
+    """An `RPN` whose examples, normaliser and loss scale are objects.
+
+    The losses are detectron2's own. Parameters, calls, loss names and proposals are too.
+
+    Args:
+        sampling: which anchors train; default `AllExamples()`.
+        normalizer: what losses are divided by; default `PerForeground(1/8)`, the released code's weight. detectron2's
+            own is `PerExample()`.
+        scaling: of the classification loss; default, as in v1 and the released code, `GuidedScaling()`.
+        host: what detectron2's `RPN` takes. `anchor_boundary_thresh=0`, as in the released code, ignores anchors that
+            reach out of the image; detectron2's default keeps them. `batch_size_per_image` and `positive_fraction` are
+            idle, but for the nominal number of examples that `PerExample()` divides by.
+    """
+
+    __jit_ignored_attributes__ = ["sampling", "normalizer", "scaling", "statistics"]
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        sampling: ExampleChoice | None = None,
+        normalizer: nn.Module | None = None,
+        scaling: LossScaling | None = None,
+        **host: Any,
+    ) -> None:
+        super().__init__(**host)
+        self.sampling = sampling or AllExamples()
+        self.normalizer: Any = normalizer or PerForeground(localization_weight=1 / 8)
+        self.scaling = scaling or GuidedScaling()
+        self.statistics = ForegroundStatistics(0, 0, 1)
+        load_without_parts(self)
+
+    @classmethod
+    def from_config(cls, cfg: Any, input_shape: Any) -> dict[str, Any]:
+        """Arguments from a yacs config; see `add_sampling_free_config`."""
+        return super().from_config(cfg, input_shape) | rpn_choices(cfg)
+
+    def _subsample_labels(self, label: Tensor) -> Tensor:
+        return exchanged(self.sampling(exchanged(label), 1))
+
+    @torch.jit.unused
+    def losses(
+        self,
+        anchors: list[Any],
+        pred_objectness_logits: list[Tensor],
+        gt_labels: list[Tensor],
+        pred_anchor_deltas: list[Tensor],
+        gt_boxes: list[Tensor],
+    ) -> dict[str, Tensor]:
+        """The losses `loss_rpn_cls` and `loss_rpn_loc`, scaled; arguments as detectron2's."""
+        with some_storage():
+            losses = super().losses(anchors, pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes)
+        nominal = self.batch_size_per_image * len(gt_labels)
+        counts = Counts.of(exchanged(torch.stack(gt_labels)), 1, num_averaged=nominal)
+        loss_cls, loss_loc = self.normalizer.sampled(losses["loss_rpn_cls"], losses["loss_rpn_loc"], counts)
+        scaled = self.scaling({"loss_rpn_cls": loss_cls, "loss_rpn_loc": loss_loc}, "loss_rpn_cls", "loss_rpn_loc")
+        log_scaling(self.scaling, "rpn")
+        return scaled

@@ -1,0 +1,83 @@
+"""The door: detectron2's instances, matches and labels on one side, the mechanism's labels on the other.
+
+Letters: N images, R examples of an image, C classes, M boxes.
+
+Inside, a label is a class in `[0, C)`, `C` for background, `-1` for ignored. detectron2's RetinaNet, FCOS and RoI heads
+say the same; its region proposal network says 1, 0, -1. Nobody else translates.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from detectron2.structures import Instances
+from torch import Tensor
+
+from sampling_free.errors import UserError
+from sampling_free.heuristics import BiasedSampling
+from sampling_free.mechanism import ExampleChoice
+
+
+def check_classes(targets: Sequence[Instances], num_classes: int) -> None:
+    """Refuse `gt_classes` outside `[0, num_classes)`, which would train as background without a word.
+
+    Raises:
+        UserError: naming the class, the image's place in the batch, and the number of classes.
+    """
+    classes = torch.cat([target.gt_classes for target in targets]) if len(targets) else torch.empty(0)
+    if not classes.numel() or 0 <= int(classes.min()) <= int(classes.max()) < num_classes:
+        return
+    for place, target in enumerate(targets):
+        wrong = target.gt_classes[(target.gt_classes < 0) | (target.gt_classes >= num_classes)]
+        if len(wrong):
+            raise UserError(
+                f"class {int(wrong[0])} of image {place} of this batch is out of range: a model with "
+                f"num_classes={num_classes} takes gt_classes from 0 to {num_classes - 1}; mend the annotations or "
+                f"build the model with another num_classes"
+            )
+
+
+def exchanged(labels: Tensor) -> Tensor:
+    """Mechanism labels (0 foreground, 1 background, -1) from a proposal network's (1, 0, -1), and back; any shape."""
+    return torch.where(labels < 0, labels, 1 - labels)
+
+
+def labels_of_matches(matches: Tensor, match_labels: Tensor, classes: Tensor, num_classes: int) -> Tensor:
+    """Labels `(R,)` of proposals.
+
+    Args:
+        matches: `(R,)`, index of each proposal's best box.
+        match_labels: `(R,)`, what the matcher says of it: 1 foreground, 0 background, -1 ignored.
+        classes: `(M,)` of the boxes, M may be 0.
+        num_classes: C.
+    """
+    if not len(classes):
+        return torch.full_like(matches, num_classes)
+    unmatched = torch.where(match_labels == 0, num_classes, -1)
+    return torch.where(match_labels == 1, classes[matches], unmatched)
+
+
+def chosen(examples: ExampleChoice, labels: Tensor, num_classes: int) -> Tensor:
+    """Indices of the examples that train, for labels `(R,)`.
+
+    In the order of the draw where examples are drawn, so that sums round as detectron2's do.
+    """
+    if isinstance(examples, BiasedSampling):
+        return examples.draw(labels, num_classes)
+    return torch.where(examples(labels, num_classes) >= 0)[0]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What trained in one head's batch; see `sampling_free.mechanism.normalization.ExampleCounts`."""
+
+    num_foreground: int
+    num_examples: int
+    num_averaged: int
+
+    @staticmethod
+    def of(labels: Tensor, num_classes: int, num_averaged: int | None = None) -> "Counts":
+        """Counts of mechanism labels of any shape; losses are averaged over the examples that train, by default."""
+        trained = labels >= 0
+        foreground, examples = torch.stack([(trained & (labels < num_classes)).sum(), trained.sum()]).tolist()
+        return Counts(foreground, examples, max(1, examples) if num_averaged is None else num_averaged)
