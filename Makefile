@@ -57,7 +57,7 @@ else
 endif
 
 test: $(READY) ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(READY) ## lint, format, types, house rules
 	$(BIN)/ruff check .
