@@ -1,0 +1,28 @@
+"""detectron2's own config files, from where it is installed, and what our engine adds to their `train`."""
+
+from pathlib import Path
+
+import detectron2
+from detectron2.config import LazyConfig
+
+engine = "sampling_free.detectron2.engine"
+_CONFIGS = Path(detectron2.__file__).parent / "model_zoo" / "configs"
+
+
+def host_config(name, key=None):
+    """The nodes of one of detectron2's files, `COCO-Detection/retinanet_R_50_FPN_1x.py` for one, or one of them."""
+    # by path: detectron2's model_zoo module needs pkg_resources, which newer versions of setuptools lack
+    return LazyConfig.load(str(_CONFIGS / name), key)
+
+
+def recipe(name):
+    """Data, schedule, model, optimiser and `train` of one of detectron2's files."""
+    cfg = host_config(name)
+    cfg.train.update(_TRAIN)
+    return cfg.dataloader, cfg.lr_multiplier, cfg.model, cfg.optimizer, cfg.train
+
+
+_TRAIN = dict(
+    seed=0,  # of weights, data order and everything random in the model
+    prior="auto",  # of a sampling-free model: counted in the training data, or a number, or None to leave it
+)

@@ -1,0 +1,13 @@
+"""RetinaNet R-50-FPN 1x with Focal Loss on COCO: detectron2's own, the baseline.
+
+The papers: 36.4 AP on val (theirs, on another code base).
+
+python train_net.py --config-file configs/detectron2/retinanet_R_50_FPN_1x_baseline.py --num-gpus 8
+
+90,000 iterations at batch 16: meant for 8 GPUs; not run here.
+"""
+
+from .common.zoo import engine, recipe
+
+dataloader, lr_multiplier, model, optimizer, train = recipe("COCO-Detection/retinanet_R_50_FPN_1x.py")
+train.output_dir = "output/detectron2/retinanet_R_50_FPN_1x_baseline"
