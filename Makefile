@@ -69,7 +69,7 @@ format: $(READY) ## format and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY) ## time the classification loss and a training step beside torchvision's
+bench: $(READY) ## time losses and training steps beside what they replace; detectron2's too, where it is installed
 	$(BIN)/python -m sampling_free.bench --write docs/benchmarks.md
 
 clean: ## remove the virtual environment and caches; what was trained, in output/, stays
