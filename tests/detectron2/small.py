@@ -17,10 +17,8 @@ TOP = 32  # channels of the last residual stage
 CONFIGS = Path(detectron2.__file__).parent / "model_zoo" / "configs" / "common" / "models"
 
 
-def _load(name):
-    model = LazyConfig.load(str(CONFIGS / f"{name}.py")).model
-    model.backbone.out_channels = WIDTH
-    resnet = model.backbone.bottom_up
+def shrink_resnet(resnet):
+    """Give the node of a ResNet four stages of a block each, in place."""
     resnet.stem.update(norm="BN", out_channels=8)
     resnet.stages = [
         L(ResNet.make_stage)(
@@ -28,6 +26,12 @@ def _load(name):
         )
         for i, o, s in ((8, 8, 1), (8, 16, 2), (16, 24, 2), (24, TOP, 2))
     ]
+
+
+def _load(name):
+    model = LazyConfig.load(str(CONFIGS / f"{name}.py")).model
+    model.backbone.out_channels = WIDTH
+    shrink_resnet(model.backbone.bottom_up)
     return model
 
 

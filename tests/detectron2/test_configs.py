@@ -1,0 +1,297 @@
+"""Every config of this host: built small, fed by its own data pipeline, trained a step, and asked for detections."""
+
+import ast
+import copy
+import functools
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("detectron2", reason="detectron2 is not installed: `make setup-detectron2`")
+
+import cv2
+import numpy as np
+import torch
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.layers import ShapeSpec
+from detectron2.structures import BoxMode
+from detectron2.utils.events import EventStorage
+
+from sampling_free import config
+from sampling_free.detectron2 import counted_head, fit_prior
+from sampling_free.errors import UserError
+from sampling_free.mechanism import scale_parameters
+from tests.detectron2 import small
+
+ROOT = Path(__file__).parents[2]
+ENGINE = "sampling_free.detectron2.engine"
+KEYS = ("dataloader", "engine", "lr_multiplier", "model", "optimizer", "train")
+CONFIGS = ROOT / "configs" / "detectron2"
+
+
+@functools.cache
+def _loaded(file):
+    return config.load(file, required=())
+
+
+def load(file):
+    """A config of one's own; loading one runs half a dozen files."""
+    return copy.deepcopy(_loaded(file))
+
+
+def is_for_detectron2(file):
+    """Whether a file is a config of this host, not a base for others (which is in common/).
+
+    One that does not load counts where it lies among ours, so that its test fails.
+    """
+    try:
+        return "common" not in file.parts and _loaded(file).get("engine") == ENGINE
+    except UserError:
+        return CONFIGS in file.parents
+
+
+FILES = sorted(
+    file for file in [*CONFIGS.rglob("*.py"), *ROOT.glob("projects/*/configs/**/*.py")] if is_for_detectron2(file)
+)
+SIZE = 64  # short side of the images
+
+
+def name_of(file):
+    return str(file.relative_to(ROOT))
+
+
+def each(files):
+    return pytest.mark.parametrize("file", files, ids=name_of)
+
+
+def twin(file):
+    """A config's baseline."""
+    return file.with_name(f"{file.stem}_baseline.py")
+
+
+PAIRS = [file for file in FILES if file.parent in (CONFIGS, CONFIGS / "papers") and twin(file) in FILES]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """The name of a registered data set of three images, the last without objects."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    items = []
+    for index in range(3):
+        file = folder / f"{index}.png"
+        cv2.imwrite(str(file), rng.integers(0, 255, (96, 128, 3), dtype=np.uint8))
+        x, y = 10 + 20 * index, 8
+        box = {
+            "bbox": [x, y, x + 50, y + 60],
+            "bbox_mode": BoxMode.XYXY_ABS,
+            "category_id": index,
+            "segmentation": [[x, y, x + 50, y, x + 50, y + 60, x, y + 60]],
+        }
+        items.append(
+            dict(file_name=str(file), image_id=index, height=96, width=128, annotations=[box] if index < 2 else [])
+        )
+    DatasetCatalog.register("three_images", lambda: items)
+    MetadataCatalog.get("three_images").set(thing_classes=["a", "b", "c"])
+    yield "three_images"
+    DatasetCatalog.remove("three_images")
+    MetadataCatalog.remove("three_images")
+
+
+def shrink(cfg, data):
+    """The same config with a small backbone and box head, on small images of a small data set."""
+    node = cfg.model
+    bottom_up = node.backbone.get("bottom_up")
+    if bottom_up is not None and "make_default_stages" in str(bottom_up.get("stages", {}).get("_target_")):
+        small.shrink_resnet(bottom_up)
+        if node.backbone.top_block.get("in_channels") == 2048:
+            node.backbone.top_block.in_channels = small.TOP
+    if "proposal_generator" in node:
+        node.proposal_generator.post_nms_topk = [100, 50]
+        heads = node.roi_heads
+        cascade = "box_heads" in heads
+        for head in heads.box_heads if cascade else [heads.box_head]:
+            head.fc_dims = [small.WIDTH]
+        for predictor in heads.box_predictors if cascade else [heads.box_predictor]:
+            predictor.input_shape = ShapeSpec(channels=small.WIDTH)
+    for split in ("train", "test"):
+        loader = cfg.dataloader[split]
+        loader.dataset.names = data
+        loader.num_workers = 0
+        for augmentation in loader.mapper.augmentations:
+            if "short_edge_length" in augmentation:
+                augmentation.update(short_edge_length=SIZE, max_size=2 * SIZE)
+    cfg.dataloader.train.total_batch_size = 2
+    return cfg
+
+
+def built(cfg):
+    """Model and optimiser."""
+    torch.manual_seed(0)
+    model = config.instantiate(cfg.model, "model")
+    call = config.plain(cfg.optimizer)
+    call["params"]["model"] = model
+    return model, config.instantiate(call, "optimizer")
+
+
+@each(FILES)
+def test_config_trains_a_step_and_detects(file, data):
+    cfg = shrink(load(file), data)
+    assert set(KEYS) <= set(cfg)
+    model, optimizer = built(cfg)
+    loader = config.instantiate(cfg.dataloader.train, "dataloader.train")
+    if cfg.train.prior == "auto" and counted_head(model) is not None:
+        fit_prior(model, loader, num_images=2)
+    scales = {id(parameter) for parameter in scale_parameters(model)}
+    groups = [group for group in optimizer.param_groups if any(id(p) in scales for p in group["params"])]
+    assert all(group["weight_decay"] == 0 for group in groups) and bool(groups) == bool(scales)
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters() if weight.requires_grad}
+    items = next(iter(loader))
+    with EventStorage():
+        _, gradients = small.losses_and_gradients(model, items)
+    assert all(gradients[name] is not None for name in before)
+    optimizer.step()
+    assert all(torch.isfinite(weight).all() for weight in model.parameters())
+    moved = [name for name, weight in model.named_parameters() if not torch.equal(weight, before.get(name, weight))]
+    assert len(moved) > len(before) / 2
+    with torch.no_grad():
+        found = model.eval()(next(iter(config.instantiate(cfg.dataloader.test, "dataloader.test"))))
+    assert found[0]["instances"].image_size == (96, 128)
+
+
+@each(FILES)
+def test_rate_rises_and_falls(file):
+    multiplier = config.instantiate(load(file).lr_multiplier, "lr_multiplier")
+    values = [multiplier(i / 2000) for i in range(2000)]
+    assert max(values) == pytest.approx(1) and values[0] < 1 and 0 < values[-1] <= 0.1 + 1e-9
+
+
+@each([file for file in FILES if "projects" not in file.parts])
+def test_config_says_what_it_is_how_to_run_it_and_what_it_costs(file):
+    words = ast.get_docstring(ast.parse(file.read_text()))
+    command = next(line for line in words.splitlines() if line.startswith("python "))
+    assert name_of(file) in command
+    assert re.search(r"minutes?|GPUs?|hours?", words.split(command)[1]), "no cost"
+    assert not re.findall(r"\d\d\.\d (?:AP|mAP|box)", words) or "theirs" in words
+
+
+@each(FILES)
+def test_config_is_short(file):
+    tree = ast.parse(file.read_text())
+    assert ast.get_docstring(tree) and sum(node.end_lineno - node.lineno + 1 for node in tree.body[1:]) <= 25
+
+
+def test_each_config_writes_to_a_folder_of_its_own():
+    outputs = [load(file).train.output_dir for file in FILES if "projects" not in file.parts]
+    assert len(set(outputs)) == len(outputs)
+
+
+def test_every_row_of_the_papers_has_a_config_and_a_baseline():
+    coco = {
+        *(f"retinanet_{form}" for form in ("R_50_FPN_1x", "R_101_FPN_1x", "R_101_FPN_2x")),
+        *(f"faster_rcnn_{form}" for form in ("R_50_FPN_1x", "R_101_FPN_1x", "R_101_FPN_2x")),
+        "fcos_R_50_FPN_1x",
+        "mask_rcnn_R_50_FPN_1x",
+    }
+    here = {
+        "cascade_rcnn_R_50_FPN_1x",
+        "cascade_rcnn_R_101_FPN_1x",
+        "retinanet_R_50_FPN_voc",
+        "faster_rcnn_R_50_FPN_voc",
+    }
+    assert coco | here <= {file.stem for file in PAIRS if file.parent == CONFIGS}
+    assert coco <= {file.stem for file in PAIRS if file.parent.name == "papers"}
+
+
+@each([file for file in PAIRS if file.parent == CONFIGS and "shapes" not in file.stem])
+def test_a_comparison_differs_in_the_method_alone(file):
+    ours, baseline = load(file), load(twin(file))
+    assert ours.dataloader.train.dataset.pop("filter_empty") is False  # images without objects train
+    assert ours.optimizer.params.pop("overrides")
+    for cfg in (ours, baseline):
+        del cfg["model"]
+        del cfg.train["output_dir"]
+    assert config.plain(ours) == config.plain(baseline)
+
+
+@each([file for file in PAIRS if file.parent.name == "papers"])
+def test_the_papers_recipe_is_that_of_their_code(file):
+    for cfg in (load(file), load(twin(file))):
+        one_stage = "roi_heads" not in cfg.model
+        assert cfg.dataloader.train.mapper.augmentations[0].short_edge_length == [800]
+        assert cfg.dataloader.train.dataset.filter_empty
+        assert cfg.dataloader.train.total_batch_size == 16
+        rate = config.instantiate(cfg.lr_multiplier)
+        end, constant = cfg.train.max_iter, "fcos" in file.stem
+        at = {0: 1 / 3, 250: 1 / 3 if constant else 2 / 3, 501: 1, end // 3 * 2 + 1: 0.1, end // 9 * 8 + 1: 0.01}
+        assert {i: rate(i / end) for i in at} == pytest.approx(at, rel=1e-3)
+        assert cfg.optimizer.lr == (0.01 if one_stage else 0.02)
+
+
+@each([file for file in FILES if file.parent.name == "papers" and "R_50" in file.stem])
+def test_biases_of_the_papers_learn_twice_as_fast_without_decay(file, data):
+    cfg = shrink(load(file), data)
+    model, optimizer = built(cfg)
+    of = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
+    for name, parameter in model.named_parameters():
+        if name.endswith(".bias"):
+            assert of[id(parameter)]["lr"] == 2 * cfg.optimizer.lr and of[id(parameter)]["weight_decay"] == 0, name
+
+
+@pytest.mark.parametrize("form", ["", "_baseline"])
+def test_box_losses_of_the_papers(form):
+    retinanet, faster, mask, fcos = (
+        load(CONFIGS / "papers" / f"{name}_R_50_FPN_1x{form}.py").model
+        for name in ("retinanet", "faster_rcnn", "mask_rcnn", "fcos")
+    )
+    assert (retinanet.smooth_l1_beta, retinanet.box2box_transform.weights) == (0.11, [10, 10, 5, 5])
+    assert retinanet.normalizer.localization_weight == 1 / 4
+    assert fcos.center_sampling_radius == float("inf")
+    for model in (faster, mask):
+        assert model.proposal_generator.smooth_l1_beta == pytest.approx(1 / 9)
+        assert model.proposal_generator.anchor_boundary_thresh == 0
+        assert model.roi_heads.box_predictor.smooth_l1_beta == 1
+        assert model.roi_heads.box_pooler.pooler_type == "ROIAlign"
+    assert mask.roi_heads.mask_pooler.sampling_ratio == 2
+
+
+@pytest.mark.parametrize("name", ["retinanet", "fcos"])
+def test_the_papers_one_stage_baselines_are_focal_loss(name):
+    cfg = load(CONFIGS / "papers" / f"{name}_R_50_FPN_1x_baseline.py")
+    assert "FocalLoss" in str(cfg.model.classification_loss) and cfg.train.prior is None
+    assert (cfg.model.scaling.w, cfg.model.head.prior_prob) == (1, 0.01)
+
+
+@each([file for file in FILES if "R_101" in file.stem])
+def test_resnet101_is_one(file):
+    cfg = load(file)
+    assert cfg.model.backbone.bottom_up.stages.depth == 101 and cfg.train.init_checkpoint.endswith("MSRA/R-101.pkl")
+    assert cfg.train.max_iter == (180_000 if "2x" in file.stem else 90_000)
+
+
+@pytest.mark.parametrize("name", ["retinanet", "faster_rcnn"])
+def test_voc_is_detectron2_s_own(name):
+    cfg = load(CONFIGS / f"{name}_R_50_FPN_voc.py")
+    assert cfg.dataloader.train.dataset.names == ["voc_2007_trainval", "voc_2012_trainval"]
+    assert cfg.dataloader.evaluator.dataset_name == cfg.dataloader.test.dataset.names == "voc_2007_test"
+    head = cfg.model.roi_heads.box_predictor if "roi_heads" in cfg.model else cfg.model.head
+    assert head.num_classes == 20 and cfg.train.max_iter == 18_000
+    rate = config.instantiate(cfg.lr_multiplier)
+    at = {0: 0.001, 101: 1, 11_999: 1, 12_001: 0.1, 16_001: 0.01}
+    assert {i: rate(i / 18_000) for i in at} == pytest.approx(at, rel=1e-3)
+
+
+def test_ablation_replaces_and_keeps_what_it_says():
+    models = {file.stem: load(file).model for file in FILES if file.parent.name == "ablation"}
+    names = {
+        stem: (str(model.proposal_generator._target_), str(model.roi_heads._target_)) for stem, model in models.items()
+    }
+    free = {stem: tuple("SamplingFree" in name for name in pair) for stem, pair in names.items()}
+    rpn, roi, both = (True, False), (False, True), (True, True)
+    expected = dict(rpn_only=rpn, roi_only=roi, rpn_biased=rpn, roi_biased=roi, both_biased=both)
+    assert {stem: free[stem] for stem in expected} == expected
+    for stem, (in_rpn, in_roi) in expected.items():
+        parts = [models[stem].proposal_generator] * in_rpn + [models[stem].roi_heads] * in_roi
+        kept = ["BiasedSampling" in str(part.sampling) and "PerExample" in str(part.normalizer) for part in parts]
+        assert kept == ["biased" in stem] * len(parts)
