@@ -49,6 +49,8 @@ def test_every_test_folder_is_a_package():
         ("heuristics/new.py", "from sampling_free.detectors import dense", "sampling_free.detectors.dense"),
         ("detectors/new.py", "def f():\n    import detectron2.layers", "detectron2.layers"),
         ("data/new.py", "from torch import nn", "torch.nn"),
+        ("runs/new.py", "import lightning", "lightning"),
+        ("runs/new.py", "from sampling_free.torchvision import loading", "sampling_free.torchvision.loading"),
         ("torchvision/new.py", "from sampling_free.detectron2 import x", "sampling_free.detectron2.x"),
         ("detectron2/new.py", "from sampling_free import torchvision", "sampling_free.torchvision"),
     ],

@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "detectors": ("torch", "torchvision.ops", "sampling_free.mechanism", "sampling_free.heuristics"),
     "data": ("numpy", "cv2", "pycocotools", "tqdm"),
     "pictures": ("numpy", "cv2", "PIL", "matplotlib"),
+    "runs": ("torch", "numpy", "omegaconf", "sampling_free.launch", "sampling_free.pictures"),
 }
 # Hosts: what they must not import.
 MUST_NOT_IMPORT = {

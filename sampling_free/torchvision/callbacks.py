@@ -1,20 +1,17 @@
 """What Lightning's trainer lacks here: a bar that counts iterations, a stop-watch, and checkpoints safe from a kill."""
 
-import os
-import resource
-import statistics
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from sampling_free.errors import DivergedError
+from sampling_free.runs.folder import save_whole
+from sampling_free.runs.stopwatch import Stopwatch
 
 
 class IterationBar(TQDMProgressBar):
@@ -56,37 +53,19 @@ class IterationBar(TQDMProgressBar):
         return metrics
 
 
-class Stopwatch(Callback):
-    """Seconds of each iteration, evaluation not counted, and the process's peak memory."""
+class Timing(Callback):
+    """Times each iteration."""
 
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-        self._start = 0.0
+    def __init__(self, stopwatch: Stopwatch) -> None:
+        self.stopwatch = stopwatch
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Start."""
-        self._start = time.perf_counter()
+        self.stopwatch.start()
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Stop; a GPU is waited for every tenth iteration, so that its queue is timed but not slowed."""
-        if torch.cuda.is_available() and trainer.global_step % 10 == 0:
-            torch.cuda.synchronize()
-        self.seconds.append(time.perf_counter() - self._start)
-
-    @property
-    def seconds_per_iteration(self) -> float | None:
-        """Median, without the first few, which set things up; on a GPU the mean, whose queue medians misjudge."""
-        seconds = self.seconds[5:] or self.seconds
-        if not seconds:
-            return None
-        return statistics.fmean(seconds) if torch.cuda.is_available() else statistics.median(seconds)
-
-    @property
-    def peak_memory_mb(self) -> float:
-        """Of the GPU's allocations, or of the process without one."""
-        if torch.cuda.is_available():
-            return torch.cuda.max_memory_allocated() / 2**20
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        """Stop."""
+        self.stopwatch.stop(trainer.global_step)
 
 
 class Checkpoints(Callback):
@@ -163,8 +142,4 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write `checkpoint` to `path`, at once or not at all."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        torch.save(checkpoint, partial)
-        os.replace(partial, path)
+        save_whole(checkpoint, path)

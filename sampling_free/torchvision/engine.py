@@ -5,11 +5,9 @@ checkpoints/last.ckpt and checkpoints/best.ckpt (the best bbox/AP), result.json,
 """
 
 import copy
-import json
 import logging
 import os
 import re
-import shutil
 import sys
 import warnings
 from dataclasses import dataclass
@@ -29,8 +27,10 @@ from torch import nn
 from sampling_free import config
 from sampling_free.errors import DivergedError, UserError
 from sampling_free.launch import Launch
+from sampling_free.runs.folder import set_aside, writable, write_result
+from sampling_free.runs.stopwatch import Stopwatch
 from sampling_free.torchvision import run_pictures
-from sampling_free.torchvision.callbacks import AtomicCheckpointIO, Checkpoints, IterationBar, Stopwatch
+from sampling_free.torchvision.callbacks import AtomicCheckpointIO, Checkpoints, IterationBar, Timing
 from sampling_free.torchvision.checkpoints import iteration_of, load_weights, refuse_other_classes
 from sampling_free.torchvision.datasets import DetectionDataset
 from sampling_free.torchvision.evaluation import CocoEvaluator
@@ -125,7 +125,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         check_options(self.cfg.train, self.launch)
-        self.folder = _writable(Path(self.cfg.train.output_dir))
+        self.folder = writable(self.cfg.train.output_dir)
         _quiet()
         seed_everything(self.cfg.train.seed, verbose=False)
         self.test_set = self._data("test")
@@ -160,7 +160,7 @@ class _Run:
             _initialize(self.cfg, model, self.train_set)
         if self.trainer.is_global_zero:
             if not start:
-                _set_aside(self.folder)
+                set_aside(self.folder)
             self.log.forget_after(start)
             config.save(self.cfg, self.folder / "config.yaml")
         return start
@@ -236,7 +236,7 @@ class _Run:
         options = self.cfg.train
         callbacks: list[Callback] = [
             IterationBar(refresh_rate=1 if sys.stderr.isatty() else max(options.log_period, options.max_iter // 20)),
-            self.stopwatch,
+            Timing(self.stopwatch),
         ]
         if options.ema is not None:
             callbacks.append(EMAWeightAveraging(decay=options.ema, use_buffers=False))
@@ -253,20 +253,15 @@ class _Run:
 
     def write_result(self, metrics: dict[str, float], *, iterations: int, diverged: str | None = None) -> None:
         """result.json: what a comparison of runs reads."""
-        if not self.trainer.is_global_zero:
-            return
-        result = {
-            "iterations": iterations,
-            "diverged": diverged is not None,
-            "reason": diverged,
-            "seconds_per_iteration": self.stopwatch.seconds_per_iteration,
-            "peak_memory_mb": self.stopwatch.peak_memory_mb,
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
-            "metrics": metrics,
-        }
-        partial_file = self.folder / "result.json.partial"
-        partial_file.write_text(json.dumps(result, indent=1))
-        os.replace(partial_file, self.folder / "result.json")
+        if self.trainer.is_global_zero:
+            write_result(
+                self.folder,
+                metrics,
+                iterations=iterations,
+                seconds_per_iteration=self.stopwatch.seconds_per_iteration,
+                peak_memory_mb=self.stopwatch.peak_memory_mb,
+                diverged=diverged,
+            )
 
 
 def _initialize(cfg: DictConfig, model: nn.Module, data: DetectionDataset) -> None:
@@ -279,28 +274,6 @@ def _initialize(cfg: DictConfig, model: nn.Module, data: DetectionDataset) -> No
         fit_prior(model, data, seed=cfg.train.seed)
     else:
         set_prior(model, float(cfg.train.prior))
-
-
-def _set_aside(folder: Path) -> None:
-    """Clear a used folder for a new run; its checkpoints are kept, in case --resume was forgotten."""
-    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
-    (folder / "result.json").unlink(missing_ok=True)
-    used, aside = folder / "checkpoints", folder / "checkpoints.previous"
-    if used.is_dir():
-        shutil.rmtree(aside, ignore_errors=True)
-        used.rename(aside)
-        logger.info("%s holds a former run; its checkpoints are now in %s", folder, aside)
-
-
-def _writable(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"output folder {folder} cannot be written ({error.strerror}); set train.output_dir") from error
-    return folder
 
 
 def _quiet() -> None:

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader
 
 from sampling_free.errors import DivergedError
 from sampling_free.mechanism.processes import gathered, mean_over_processes
+from sampling_free.runs.stream import mixed_seed
 from sampling_free.torchvision.evaluation import CocoEvaluator
-from sampling_free.torchvision.loading import mixed_seed
 from sampling_free.torchvision.logged import logged_values
 
 Batch = tuple[list[Tensor], list[dict[str, Any]]]

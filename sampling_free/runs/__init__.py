@@ -1,0 +1,1 @@
+"""What a training run is on every host: its options, its folder, its stream of images, its figures and pictures."""

@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from sampling_free.errors import UserError
+from sampling_free.runs.options import POSITIVE, SHARED, check_options, null_or, whole
+from sampling_free.runs.precision import check_half
+
+GOOD = {"max_iter": 1, "eval_period": 0, "log_period": 1, "seed": 0, "clip_grad": None, "prior": "auto"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("max_iter", 0), ("max_iter", 1.5), ("max_iter", True), ("seed", -1), ("clip_grad", 0), ("prior", 1.0)],
+)
+def test_a_value_that_makes_no_sense_is_refused_by_name(name, value):
+    check_options(GOOD, SHARED)
+    with pytest.raises(UserError, match=f"train.{name} must be"):
+        check_options(GOOD | {name: value}, SHARED)
+
+
+def test_a_missing_key_is_named():
+    with pytest.raises(UserError, match="no train.amp.period"):
+        check_options({}, {"period": whole(1)}, where="train.amp")
+    check_options({"norm": None}, {"norm": null_or(POSITIVE)})
+
+
+def test_half_precisions():
+    assert check_half("bf16", "train.amp.dtype") is torch.bfloat16
+    with pytest.raises(UserError, match="train.amp.dtype must be one of bf16, fp16, not 'half'"):
+        check_half("half", "train.amp.dtype")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="fp16 runs on a GPU")
+def test_fp16_needs_a_gpu():
+    with pytest.raises(UserError, match="needs a CUDA device"):
+        check_half("fp16", "train.amp.dtype")
