@@ -3,8 +3,8 @@
 import os
 import random
 
-# One thread for each test worker and for each process that a test starts: several that spin for the same cores are slower
-# by far. Set before torch reads it.
+# One thread for each test worker and each process that a test starts: several that spin for the same cores are far
+# slower. Set before torch reads it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
