@@ -118,7 +118,7 @@ def generate_shapes(root: str | Path, settings: ShapesSettings | None = None) ->
         `root`. It appears at once and complete, or not at all.
 
     Raises:
-        UserError: `root` holds something else, or shapes of other settings.
+        UserError: `root` holds something else, or shapes of other settings, or cannot be written.
     """
     root, settings = Path(root), settings or ShapesSettings()
     fingerprint = _fingerprint(settings)
@@ -129,8 +129,11 @@ def generate_shapes(root: str | Path, settings: ShapesSettings | None = None) ->
         raise UserError(
             f"folder {root} exists but does not hold the shapes of {settings}; choose another root or remove it"
         )
-    root.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    except OSError as error:
+        raise UserError(f"shapes cannot be written to {root} ({error.strerror}); choose another root") from error
     try:
         for split, count in (("train", settings.num_train), ("val", settings.num_val)):
             _write_split(unfinished, split, count, settings)
@@ -319,7 +322,10 @@ def main() -> None:
     for name, value in asdict(ShapesSettings()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
     arguments = vars(parser.parse_args())
-    generate_shapes(arguments.pop("root"), ShapesSettings(**arguments))
+    try:
+        generate_shapes(arguments.pop("root"), ShapesSettings(**arguments))
+    except UserError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """PASCAL VOC's layout read into COCO's: one checked dictionary whatever the data set's format."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def _image(root: ElementTree.Element, folder: Path, stem: str, *, image_id: int)
         name = root.findtext("filename", name)
     size = {side: _number(root.findtext(f"size/{side}")) for side in ("height", "width")}
     return {"id": image_id, "file_name": str(folder / "JPEGImages" / name)} | {
-        side: int(value) if value is not None else None for side, value in size.items()
+        side: int(value) if value is not None and math.isfinite(value) else None for side, value in size.items()
     }
 
 

@@ -108,7 +108,8 @@ class DetectionDataset(Dataset):
     def _read(self, index: int) -> Image.Image:
         path, record = self.image_path(index), self.coco.imgs[self.image_ids[index]]
         try:
-            image = Image.open(path).convert("RGB")
+            with Image.open(path) as opened:
+                image = opened.convert("RGB")
         except (OSError, UnidentifiedImageError, SyntaxError) as error:
             raise UserError(
                 f"image {path} cannot be read ({error}); replace the file or remove its annotation"
@@ -153,7 +154,8 @@ class CocoDetection(DetectionDataset):
                 f"there is no data set at {folder}; set the dataset's root in the config (for COCO also the "
                 f"environment variable COCO_ROOT, for VOC VOC_ROOT) to where it lies"
             )
-        checked = check_annotations(folder / annotations, folder / images, strict=strict)
+        masks = options.get("masks", False)
+        checked = check_annotations(folder / annotations, folder / images, masks=masks, strict=strict)
         super().__init__(checked, folder / images, **options)
 
 
