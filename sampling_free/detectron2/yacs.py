@@ -22,8 +22,8 @@ def add_sampling_free_config(cfg: CfgNode) -> None:
     `MODEL.RPN.BOUNDARY_THRESH` (0 in the released code) and `MODEL.ROI_HEADS.SCORE_THRESH_TEST` (1e-3 there).
     """
     cfg.MODEL.SAMPLING_FREE = node = CfgNode()
-    # where bias and score threshold come from before training starts: "auto" (from the training data), a number, or ""
-    # (they stay as built or loaded); read by the training command
+    # where bias and score threshold come from before training starts: "auto" (from the training data), a number as a
+    # text ("1e-5"), or "" (they stay as built or loaded); read by `default_trainer.SamplingFreeTrainer`
     node.PRIOR = "auto"
     # of RetinaNet and FCOS
     node.CLASSIFICATION_LOSS = "SigmoidCrossEntropy()"

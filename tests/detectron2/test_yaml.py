@@ -1,0 +1,193 @@
+"""The YAML configs, by detectron2's own DefaultTrainer: its command, on a small COCO file."""
+
+import gc
+import importlib.util
+import json
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("detectron2", reason="detectron2 is not installed: `make setup-detectron2`")
+
+import cv2
+import numpy as np
+import torch
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.data.datasets import register_coco_instances
+
+from sampling_free.detectron2.default_trainer import SamplingFreeTrainer
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "configs" / "detectron2" / "yaml").glob("*.yaml"))
+SCRIPT = ROOT / "projects" / "detectron2_yaml" / "train_yaml.py"
+SMALL = {
+    "DATASETS.TRAIN": ("yaml_train",),
+    "DATASETS.TEST": ("yaml_train",),
+    "DATALOADER.NUM_WORKERS": 0,
+    "INPUT.MIN_SIZE_TRAIN": (64,),
+    "INPUT.MIN_SIZE_TEST": 64,
+    "MODEL.DEVICE": "cpu",
+    "MODEL.WEIGHTS": "",
+    "MODEL.BACKBONE.FREEZE_AT": 0,
+    "MODEL.FPN.OUT_CHANNELS": 16,
+    "MODEL.RESNETS.DEPTH": 18,
+    "MODEL.RESNETS.NORM": "BN",
+    "MODEL.RESNETS.RES2_OUT_CHANNELS": 64,
+    "MODEL.RETINANET.NUM_CLASSES": 3,
+    "MODEL.ROI_BOX_HEAD.FC_DIM": 16,
+    "MODEL.ROI_HEADS.NUM_CLASSES": 3,
+    "MODEL.ROI_MASK_HEAD.CONV_DIM": 16,
+    "MODEL.RPN.POST_NMS_TOPK_TRAIN": 50,
+    "SOLVER.IMS_PER_BATCH": 2,
+    "SOLVER.MAX_ITER": 2,
+    "SOLVER.STEPS": (),
+    "SEED": 1,
+}
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The 'warn' method is deprecated:DeprecationWarning"),  # detectron2's evaluator
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),  # its set-up, and its writers after an error
+]
+
+_spec = importlib.util.spec_from_file_location("train_yaml", SCRIPT)
+train_yaml = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(train_yaml)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data(tmp_path_factory):
+    """Three images with equal boxes, so that counting is soon done, registered as a COCO data set."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for index in range(3):
+        cv2.imwrite(str(folder / f"{index}.png"), rng.integers(0, 255, (64, 96, 3), dtype=np.uint8))
+        images.append(dict(id=index + 1, file_name=f"{index}.png", width=96, height=64))
+        box = dict(bbox=[8, 10, 40, 40], segmentation=[[8, 10, 48, 10, 48, 50, 8, 50]], area=1600, iscrowd=0)
+        annotations.append(dict(box, id=index + 1, image_id=index + 1, category_id=index + 1))
+    categories = [dict(id=i + 1, name=name) for i, name in enumerate("abc")]
+    file = folder / "train.json"
+    file.write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
+    register_coco_instances("yaml_train", {}, str(file), str(folder))
+    yield
+    DatasetCatalog.remove("yaml_train")
+    MetadataCatalog.remove("yaml_train")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open():
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+def arguments_of(file):
+    """The options of the command that a file begins with."""
+    return ["--zoo", re.search(r"--zoo (\S+)", file.read_text())[1], "--config-file", str(file)]
+
+
+def run(output, *arguments, **overrides):
+    pairs = {**SMALL, "OUTPUT_DIR": str(output), **overrides}
+    assert train_yaml.main([*arguments, *(str(item) for pair in pairs.items() for item in pair)]) == 0
+
+
+def weights(output, name="model_final"):
+    return torch.load(output / f"{name}.pth")["model"]
+
+
+def metrics(output):
+    """All that a run logged, the last value of each name."""
+    logged = {}
+    for line in (output / "metrics.json").read_text().splitlines():
+        logged |= json.loads(line)
+    return logged
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_yaml_trains_and_evaluates(file, tmp_path):
+    assert f"--config-file configs/detectron2/yaml/{file.name}" in file.read_text()
+    run(tmp_path, *arguments_of(file))
+    state = weights(tmp_path)
+    (prefix,) = {name.partition("statistics.")[0] for name in state if "statistics." in name}
+    foreground, examples = (int(state[f"{prefix}statistics.num_{what}"]) for what in ("foreground", "examples"))
+    assert 0 < foreground < examples / 10
+    losses = {name: value for name, value in metrics(tmp_path).items() if "loss" in name}
+    assert any(name.startswith("raw/") for name in losses) and all(np.isfinite(list(losses.values())))
+    if not prefix:  # RetinaNet's threshold is in the checkpoint
+        assert float(state["test_score_thresh"]) == pytest.approx(foreground / examples)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_without_our_file_detectron2_s_own_trains(file, tmp_path):
+    arguments = train_yaml.parser().parse_args(arguments_of(file)[:2])
+    cfg = train_yaml.config_of(arguments)
+    names = [cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.PROPOSAL_GENERATOR.NAME, cfg.MODEL.ROI_HEADS.NAME]
+    assert not any("SamplingFree" in name for name in names)
+
+
+def test_a_baseline_trains(tmp_path):
+    run(tmp_path, "--zoo", "COCO-Detection/retinanet_R_50_FPN_1x.yaml")
+    assert not any("scaling" in name or "statistics" in name for name in weights(tmp_path))
+
+
+RETINANET = arguments_of(ROOT / "configs" / "detectron2" / "yaml" / "retinanet.yaml")
+BIAS = "head.cls_score.bias"
+
+
+def test_a_resumed_run_keeps_its_prior_and_evaluation_its_threshold(tmp_path, monkeypatch):
+    run(tmp_path, *RETINANET, **{"SOLVER.MAX_ITER": 1, "SOLVER.BASE_LR": 0.0})
+    before = weights(tmp_path)
+    counted = []
+    monkeypatch.setattr("sampling_free.detectron2.default_trainer.fit_prior", lambda *_: counted.append(1))
+    run(tmp_path, *RETINANET, "--resume", **{"SOLVER.MAX_ITER": 2, "SOLVER.BASE_LR": 0.0})
+    assert not counted
+    after = weights(tmp_path)
+    assert torch.equal(before[BIAS], after[BIAS]) and torch.equal(
+        before["test_score_thresh"], after["test_score_thresh"]
+    )
+    seen = []
+    monkeypatch.setattr(
+        SamplingFreeTrainer,
+        "test",
+        classmethod(lambda cls, cfg, model: seen.append(float(model.test_score_thresh))),
+    )
+    run(tmp_path, *RETINANET, "--eval-only", **{"MODEL.WEIGHTS": str(tmp_path / "model_final.pth")})
+    assert seen == [float(after["test_score_thresh"])] and seen[0] != 0.05
+
+
+@pytest.mark.parametrize(("prior", "bias"), [("1e-3", -6.906755), ("", -4.59512)])
+def test_the_prior_may_be_a_number_or_left(prior, bias, tmp_path):
+    run(tmp_path, *RETINANET, **{"SOLVER.BASE_LR": 0.0, "MODEL.SAMPLING_FREE.PRIOR": repr(prior)})
+    assert weights(tmp_path)[BIAS].numpy() == pytest.approx(bias, rel=1e-4)
+
+
+def test_learned_scales_have_no_weight_decay(tmp_path):
+    cfg = train_yaml.config_of(
+        train_yaml.parser().parse_args([*RETINANET, *(str(i) for pair in SMALL.items() for i in pair)])
+    )
+    model = SamplingFreeTrainer.build_model(cfg)
+    (decay,) = (
+        group["weight_decay"]
+        for group in SamplingFreeTrainer.build_optimizer(cfg, model).param_groups
+        if any(parameter is model.scaling.d for parameter in group["params"])
+    )
+    assert decay == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--zoo", "COCO-Detection/no_such.yaml"], "there is no config file"),
+        ([*RETINANET, "MODEL.SAMPLING_FREE.SCALING", "Guided()"], "SAMPLING_FREE.SCALING: 'Guided()' is no choice"),
+        ([*RETINANET, "MODEL.SAMPLING_FREE.SCALE", "1"], "Non-existent key: MODEL.SAMPLING_FREE.SCALE"),
+        ([*RETINANET, "MODEL.SAMPLING_FREE.PRIOR", "1e-3"], "for config key: MODEL.SAMPLING_FREE.PRIOR"),
+        ([*RETINANET, "MODEL.SAMPLING_FREE.PRIOR", "automatic"], "it takes \"auto\", a number"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_sentence(arguments, words, tmp_path, capsys):
+    pairs = {**SMALL, "OUTPUT_DIR": str(tmp_path)}
+    assert train_yaml.main([*arguments, *(str(item) for pair in pairs.items() for item in pair)]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ") and words in error
