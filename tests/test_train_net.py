@@ -37,8 +37,8 @@ def failing(capsys, argv, status=2):
     return said[0]
 
 
-def annotations(folder, **changes):
-    file = folder / "data" / "annotations" / "instances_train.json"
+def annotations(folder, split="train", **changes):
+    file = folder / "data" / "annotations" / f"instances_{split}.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
     return file
 
@@ -151,9 +151,21 @@ def test_resuming_with_another_model_names_the_first_difference(finished, capsys
 
 def test_data_that_cannot_train(folder, capsys):
     file = annotations(folder, annotations=[])
-    assert "no foreground" in failing(capsys, arguments(folder))
+    assert "the training data has no box at all: there is no foreground" in failing(capsys, arguments(folder))
     annotations(folder, images=[])
-    assert str(file) in failing(capsys, arguments(folder))
+    assert f"{file} has no usable image: the data set is empty" in failing(capsys, arguments(folder))
+
+
+def test_data_that_cannot_be_scored(finished, folder, capsys, caplog):
+    file = annotations(folder, "val", annotations=[])
+    assert "the evaluation data has no box at all" in failing(capsys, arguments(folder))
+    weights = finished / "run" / "checkpoints" / "last.ckpt"
+    overrides = [f"train.init_checkpoint={weights}", "+model.model.score_thresh=0.0"]
+    assert train_net().main(arguments(folder, *overrides, options=["--eval-only"])) == 0
+    assert "there is no bbox AP to compute" in caplog.text
+    results = json.loads((folder / "run" / "coco_results_bbox.json").read_text())
+    images = {image["id"] for image in json.loads(file.read_text())["images"]}
+    assert results and {result["image_id"] for result in results} <= images
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -109,6 +109,8 @@ def check_annotations(
     """
     source = source or (str(annotations) if not isinstance(annotations, dict) else "annotations")
     content = annotations if isinstance(annotations, dict) else _read(Path(annotations))
+    if isinstance(content, dict):
+        content = {"annotations": []} | content  # COCO's test sets have no such list
     problems = Problems(source)
     _check_sections(content, source)
     categories = _check_categories(content["categories"], problems)

@@ -150,6 +150,8 @@ class _Run:
         refuse_other_classes(model, self.train_set)
         if not self.train_set.coco.anns:
             raise UserError("the training data has no box at all: there is no foreground to learn from")
+        if not self.test_set.coco.anns:
+            raise UserError("the evaluation data has no box at all: there is no AP; --eval-only can do without")
         start = iteration_of(last) if resume and last.is_file() else 0
         if start:
             load_weights(copy.deepcopy(model), last)  # says in a sentence what Lightning would say in a page

@@ -57,7 +57,8 @@ class CocoEvaluator:
         """Average precision in percent, over the detections of all processes.
 
         Names are detectron2's: `bbox/AP`, `bbox/AP50`, ..., `bbox/AP-<category>`, and `segm/...`. A figure without any
-        ground truth (no small object, say) is left out. Without detections AP is 0.
+        ground truth (no small object, say) is left out: all of them for images that only COCO's server can score.
+        Without detections AP is 0.
 
         Args:
             output_dir: where to write `coco_results_<kind>.json` (COCO's result format, original category ids) and
@@ -90,7 +91,10 @@ class CocoEvaluator:
         return [result for result in results if "category_id" in result]
 
     def _evaluate(self, kind: str, results: list[dict[str, Any]]) -> Any:
-        """COCOeval after accumulation, or None without detections."""
+        """COCOeval after accumulation, or None without detections or ground truth."""
+        if not self.dataset.coco.anns:
+            logger.warning("The data have no box: there is no %s AP to compute.", kind)
+            return None
         if not results:
             logger.warning("No detections: %s AP is 0. A higher score threshold than any score does this.", kind)
             return None
@@ -110,6 +114,8 @@ class CocoEvaluator:
         return evaluation
 
     def _metrics(self, kind: str, evaluation: Any) -> dict[str, float]:
+        if not self.dataset.coco.anns:
+            return {}
         if evaluation is None:
             return {f"{kind}/{name}": 0.0 for name in (*_NAMES, *(f"AP-{c}" for c in self.dataset.categories))}
         figures = dict(zip(_NAMES, evaluation.stats[:6], strict=True))

@@ -120,7 +120,8 @@ class DetectorTraining(LightningModule):
             metrics["validation_loss"] = float(mean_over_processes(torch.stack(self.validation_losses).mean()))
         step = float(self.global_step)
         self.log_dict(metrics | {"step": step}, logger=self.logger is not None, rank_zero_only=False)
-        self.log("AP", metrics["bbox/AP"], prog_bar=True, logger=False)
+        if "bbox/AP" in metrics:  # else the images have no ground truth
+            self.log("AP", metrics["bbox/AP"], prog_bar=True, logger=False)
 
     def _check_finite(self, total: Tensor, losses: dict[str, Tensor], targets: list[dict[str, Any]]) -> None:
         if math.isfinite(mean_over_processes(total.detach())):

@@ -173,6 +173,12 @@ def test_a_good_file_passes_unchanged_and_in_silence(folder, caplog):
     assert checked.summary == "2 images (0 without boxes), 2 boxes (dog 0, cat 2)"
 
 
+def test_a_test_set_without_annotations_has_images_without_boxes(folder):
+    unlabelled = {name: entries for name, entries in content().items() if name != "annotations"}
+    checked = check_annotations(unlabelled, folder, strict=True)
+    assert checked.summary == "1 images (1 without boxes), 0 boxes (dog 0, cat 0)"
+
+
 def test_a_pixel_too_much_is_cut_off():
     """Annotation tools round; what lies further out is a mistake."""
     checked = check_annotations(content([{"bbox": [-0.6, 20, 41.0, 12.9]}]), strict=True)
