@@ -18,7 +18,7 @@ except ImportError as error:
         f"({error}); run `make setup-detectron2`"
     ) from error
 
-from sampling_free.detectron2.cascade import PerStage, SamplingFreeCascadeROIHeads
+from sampling_free.detectron2.cascade import EveryStage, PerStage, SamplingFreeCascadeROIHeads
 from sampling_free.detectron2.convert import make_sampling_free
 from sampling_free.detectron2.fcos import SamplingFreeFCOS
 from sampling_free.detectron2.foreground import counted_head, fit_prior, set_prior
@@ -30,6 +30,7 @@ from sampling_free.detectron2.yacs import add_sampling_free_config
 
 __all__ = [
     "SCALE_OVERRIDES",
+    "EveryStage",
     "PerStage",
     "SamplingFreeCascadeROIHeads",
     "SamplingFreeFCOS",

@@ -1,15 +1,20 @@
 """detectron2's Cascade R-CNN heads, trained on every proposal, and the choice of how their stages are scaled."""
 
 import copy
+from functools import partial
 from typing import Any
 
+import torch
 from detectron2.config import configurable
 from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, CascadeROIHeads
 from detectron2.structures import Instances
-from torch import nn
+from torch import Tensor, nn
 
+from sampling_free.detectron2.evidence import BatchEvidence, BoxHead
 from sampling_free.detectron2.roi_heads import SamplingFreeROIHeads
-from sampling_free.mechanism import LossScaling
+from sampling_free.detectron2.structures import chosen
+from sampling_free.heuristics.applicable import check_sampling
+from sampling_free.mechanism import Evidence, ExampleChoice, LossScaling
 from sampling_free.mechanism.scaling import Losses
 
 
@@ -18,11 +23,13 @@ class SamplingFreeCascadeROIHeads(SamplingFreeROIHeads, CascadeROIHeads):
     """`CascadeROIHeads` whose examples, normaliser and box loss scale are objects; see `SamplingFreeROIHeads`.
 
     The stages count as one for the scale, as v1 says: one ratio, of the sums of their losses. `scaling=PerStage(...)`
-    gives each its own. The normaliser is copied, since each stage has foreground of its own. Choosing examples happens
-    before the first stage; later ones relabel what it left, and all of that trains.
+    gives each its own. The normaliser is copied, since each stage has foreground of its own. Examples are chosen before
+    the first stage; later ones relabel what it left, and all of that trains. `sampling=EveryStage(...)` chooses anew
+    before each.
     """
 
     _host_forward = CascadeROIHeads.forward
+    _kind = "cascade"
 
     @configurable
     def __init__(self, **arguments: Any) -> None:
@@ -33,11 +40,58 @@ class SamplingFreeCascadeROIHeads(SamplingFreeROIHeads, CascadeROIHeads):
         self, proposals: list[Instances], stage: int, targets: list[Instances]
     ) -> list[Instances]:
         proposals = super()._match_and_label_boxes(proposals, stage, targets)
-        self._count(proposals)
+        if isinstance(self.sampling, EveryStage):
+            proposals = self._chosen_anew(proposals, stage, targets)
+        self._keep(proposals)
         return proposals
+
+    @torch.no_grad()
+    def _chosen_anew(self, proposals: list[Instances], stage: int, targets: list[Instances]) -> list[Instances]:
+        evidence, kept = BatchEvidence(self._box_head(stage), lambda: proposals, targets), []
+        for image, of_image in enumerate(proposals):
+            labels = of_image.gt_classes
+            places, weights = chosen(self._choice(), labels, self.num_classes, evidence.of(image, labels))
+            kept.append(of_image[places])
+            self._weights.append(weights)
+        return kept
+
+    def _choice(self) -> ExampleChoice:
+        return self.sampling.sampling if isinstance(self.sampling, EveryStage) else self.sampling
+
+    def _predictors(self) -> list[Any]:
+        return list(self.box_predictor)
+
+    def _box_head(self, stage: int) -> BoxHead:
+        return BoxHead(self.box_predictor[stage], partial(self._predict_at, stage))
+
+    def _predict_at(self, stage: int, proposals: list[Instances]) -> tuple[Tensor, Tensor]:
+        return self._run_stage([self._features[name] for name in self.box_in_features], proposals, stage)
 
     def _stages(self) -> list[tuple[str, Any]]:
         return [(f"_stage{stage}", normalizer) for stage, normalizer in enumerate(self.normalizer)]
+
+
+class EveryStage:
+    """A choice of examples made before each stage of Cascade R-CNN, not before the first alone.
+
+    A later stage chooses among the boxes that the one before it regressed; as in detectron2, ground truth is not added.
+
+    Args:
+        sampling: the choice.
+    """
+
+    heads = ("cascade",)
+
+    def __init__(self, sampling: ExampleChoice) -> None:
+        check_sampling(sampling, "cascade")
+        self.sampling = sampling
+
+    def __call__(self, labels: Tensor, num_classes: int, evidence: Evidence | None = None) -> Tensor:
+        """Labels `(R,)` of one stage and image in, the same with what does not train set to -1 out."""
+        return self.sampling(labels, num_classes, evidence)
+
+    def __repr__(self) -> str:
+        return f"EveryStage({self.sampling!r})"
 
 
 class PerStage(LossScaling):

@@ -43,6 +43,7 @@ def make_sampling_free(
     *,
     scaling: Node | Mapping[str, Node] | None = None,
     classification_loss: Node | None = None,
+    box_loss: Node | None = None,
     sampling: Node | Mapping[str, Node] | None = None,
     normalizer: Node | Mapping[str, Node] | None = None,
     heads: Collection[str] = ("rpn", "roi"),
@@ -65,7 +66,9 @@ def make_sampling_free(
             The stages of Cascade R-CNN count as one, unless it is a `PerStage`.
         classification_loss: of a one-stage model; default `SigmoidCrossEntropy()`. Two-stage heads train with
             detectron2's own cross-entropy.
-        sampling: which examples of a two-stage model train; default `AllExamples()`.
+        box_loss: of RetinaNet, on encoded boxes, such as `GHMR()`; default detectron2's own.
+        sampling: which examples of a two-stage model train; default `AllExamples()`. A choice that weighs them too is
+            for the RoI heads: `ISR()`. Cascade R-CNN chooses before its first stage, unless it is an `EveryStage`.
         normalizer: what losses are divided by; default `PerForeground()` for one-stage models, `PerForeground(1/8)` in
             the RPN and `PerForeground(1/4)` in the RoI head (the released code's weights).
         heads: of a two-stage model, which heads are converted: the papers' ablation.
@@ -82,11 +85,12 @@ def make_sampling_free(
     if model in (RetinaNet, FCOS):
         if sampling is not None:
             raise UserError(f"sampling= applies to two-stage models; {model.__name__} trains every example anyway")
-        _convert_one_stage(model_config, scaling, classification_loss, normalizer)
+        _convert_one_stage(model_config, scaling, classification_loss, box_loss, normalizer)
     elif model is GeneralizedRCNN:
-        if classification_loss is not None:
+        if classification_loss is not None or box_loss is not None:
             raise UserError(
-                "classification_loss= applies to one-stage models; two-stage heads train with cross-entropy"
+                "classification_loss= and box_loss= apply to one-stage models; two-stage heads train with "
+                "detectron2's own cross-entropy and smooth L1"
             )
         if not heads or not set(heads) <= {"rpn", "roi"}:
             raise UserError(f"heads= must name 'rpn', 'roi' or both, not {heads!r}")
@@ -106,7 +110,9 @@ def make_sampling_free(
     return model_config
 
 
-def _convert_one_stage(node: DictConfig, scaling: Any, classification_loss: Any, normalizer: Any) -> None:
+def _convert_one_stage(
+    node: DictConfig, scaling: Any, classification_loss: Any, box_loss: Any, normalizer: Any
+) -> None:
     for idle in ("focal_loss_alpha", "focal_loss_gamma"):
         node.pop(idle, None)
     _become(
@@ -115,6 +121,8 @@ def _convert_one_stage(node: DictConfig, scaling: Any, classification_loss: Any,
         normalizer=_for_head("dense", normalizer) or L(PerForeground)(localization_weight=1.0),
         scaling=_for_head("dense", scaling) or L(LearnedScaling)(),
     )
+    if box_loss is not None:
+        OmegaConf.update(node, "box_loss", _for_head("dense", box_loss), force_add=True)
 
 
 def _convert_rpn(node: DictConfig, scaling: Any, sampling: Any, normalizer: Any, *, boundary_threshold: float) -> None:

@@ -16,6 +16,7 @@ from sampling_free.detectron2.one_stage import OneStage
 from sampling_free.detectron2.yacs import dense_choices
 from sampling_free.errors import UserError
 from sampling_free.mechanism import LossScaling, PerForeground
+from sampling_free.mechanism.normalization import over, sum_of
 
 
 @META_ARCH_REGISTRY.register()
@@ -27,28 +28,31 @@ class SamplingFreeFCOS(OneStage, FCOS):
 
     Args:
         classification_loss: default `SigmoidCrossEntropy()`.
+        box_loss: refused, but None: FCOS trains its boxes by GIoU.
         normalizer: default `PerForeground()`. detectron2's own is
             `PerForeground(count=MovingForegroundNormalizer(300))`.
         scaling: of the classification loss; default `LearnedScaling()` (v2).
         host: what detectron2's `FCOS` takes; `focal_loss_alpha` and `focal_loss_gamma` are idle.
 
     Raises:
-        UserError: the normaliser is no `PerForeground`.
+        UserError: the normaliser is no `PerForeground`, or a loss makes no sense here.
     """
 
     normalizer: PerForeground
+    _by_iou = True
 
     @configurable
     def __init__(
         self,
         *,
         classification_loss: nn.Module | None = None,
+        box_loss: nn.Module | None = None,
         normalizer: PerForeground | None = None,
         scaling: LossScaling | None = None,
         **host: Any,
     ) -> None:
         super().__init__(**host)
-        self._add_parts(classification_loss, normalizer, scaling)
+        self._add_parts(classification_loss, box_loss, normalizer, scaling)
         if not isinstance(self.normalizer, PerForeground):
             raise UserError(f"FCOS takes normalizer=PerForeground(), with any count, not {self.normalizer}")
 
@@ -111,8 +115,12 @@ class SamplingFreeFCOS(OneStage, FCOS):
         loss_ctr = F.binary_cross_entropy_with_logits(centerness, targets, reduction="sum")
         num_foreground = foreground.sum(dim=1)
         divisor = self.normalizer.count(num_foreground.sum())
+
+        def classification(_: int | None) -> Tensor:
+            return self.classification_loss(pred_logits, labels, self.num_classes)
+
         losses = {
-            "loss_fcos_cls": self.classification_loss(pred_logits, labels, self.num_classes) / divisor,
+            "loss_fcos_cls": over(sum_of(self.classification_loss, classification), divisor),
             "loss_fcos_loc": loss_loc * self.normalizer.localization_weight / divisor,
             "loss_fcos_ctr": loss_ctr / divisor,
         }

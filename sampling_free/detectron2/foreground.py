@@ -21,7 +21,7 @@ from sampling_free.detectron2.one_stage import OneStage
 from sampling_free.detectron2.rpn import SamplingFreeRPN
 from sampling_free.detectron2.structures import exchanged
 from sampling_free.errors import UserError
-from sampling_free.mechanism import AllExamples, ForegroundStatistics, bias_of_prior
+from sampling_free.mechanism import ForegroundStatistics, bias_of_prior
 
 logger = logging.getLogger(__name__)
 
@@ -176,12 +176,8 @@ class _Assignment:
         if isinstance(self.head, OneStage):
             labels, _ = self.head.label_anchors(anchors, instances)
             return torch.stack(labels).cpu()
-        # all anchors count, whichever are chosen to train
-        sampling, self.head.sampling = self.head.sampling, AllExamples()
-        try:
-            labels, _ = self.head.label_and_sample_anchors(anchors, instances)
-        finally:
-            self.head.sampling = sampling
+        # all anchors count, whichever will be chosen to train
+        labels, _ = self.head.label_and_sample_anchors(anchors, instances)
         return exchanged(torch.stack(labels).cpu().long())
 
     def _padded_size(self, batch: list[Item]) -> tuple[int, int]:

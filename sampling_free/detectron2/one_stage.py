@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sampling_free.detectron2.checkpoints import load_without_parts
 from sampling_free.detectron2.storage import log_scaling
 from sampling_free.detectron2.structures import check_classes
+from sampling_free.heuristics.applicable import check_dense_losses
 from sampling_free.mechanism import (
     ForegroundStatistics,
     LearnedScaling,
@@ -30,9 +31,10 @@ class OneStage(nn.Module):
     """
 
     # none of these is part of inference, so TorchScript need not understand them
-    __jit_ignored_attributes__ = ["classification_loss", "normalizer", "scaling", "statistics"]
+    __jit_ignored_attributes__ = ["classification_loss", "box_loss", "normalizer", "scaling", "statistics"]
 
     classification_loss: nn.Module
+    box_loss: nn.Module | None
     normalizer: Any
     scaling: LossScaling
     statistics: ForegroundStatistics
@@ -40,10 +42,18 @@ class OneStage(nn.Module):
     num_classes: int
     head_in_features: list[str]
 
+    _by_iou = False  # whether boxes are trained by their IoU
+
     def _add_parts(
-        self, classification_loss: nn.Module | None, normalizer: nn.Module | None, scaling: LossScaling | None
+        self,
+        classification_loss: nn.Module | None,
+        box_loss: nn.Module | None,
+        normalizer: nn.Module | None,
+        scaling: LossScaling | None,
     ) -> None:
         self.classification_loss = classification_loss or SigmoidCrossEntropy()
+        self.box_loss = box_loss
+        check_dense_losses(self.classification_loss, box_loss, type(self).__name__, by_iou=self._by_iou)
         self.normalizer = normalizer or PerForeground()
         self.scaling = scaling or LearnedScaling()
         self.statistics = ForegroundStatistics(0, 0, self.num_classes)

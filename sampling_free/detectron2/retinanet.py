@@ -15,21 +15,26 @@ from torch import Tensor, nn
 from sampling_free.detectron2.one_stage import OneStage
 from sampling_free.detectron2.yacs import dense_choices
 from sampling_free.mechanism import LossScaling
+from sampling_free.mechanism.normalization import sum_of
 
 
 @META_ARCH_REGISTRY.register()
 class SamplingFreeRetinaNet(OneStage, RetinaNet):
-    """A `RetinaNet` whose classification loss, normaliser and loss scale are objects.
+    """A `RetinaNet` whose losses, normaliser and loss scale are objects.
 
     Parameters, calls, loss names and detections are detectron2's. Bias and score threshold are those of the head and
     the config until `fit_prior` computes them from data.
 
     Args:
         classification_loss: default `SigmoidCrossEntropy()`.
+        box_loss: on encoded boxes, such as `GHMR()`; default detectron2's own.
         normalizer: what losses are divided by; default `PerForeground()`. detectron2's own is
             `PerForeground(count=MovingForegroundNormalizer(100))`.
         scaling: of the classification loss; default `LearnedScaling()` (v2).
         host: what detectron2's `RetinaNet` takes; `focal_loss_alpha` and `focal_loss_gamma` are idle.
+
+    Raises:
+        UserError: a choice makes no sense here.
     """
 
     @configurable
@@ -37,12 +42,13 @@ class SamplingFreeRetinaNet(OneStage, RetinaNet):
         self,
         *,
         classification_loss: nn.Module | None = None,
+        box_loss: nn.Module | None = None,
         normalizer: nn.Module | None = None,
         scaling: LossScaling | None = None,
         **host: Any,
     ) -> None:
         super().__init__(**host)
-        self._add_parts(classification_loss, normalizer, scaling)
+        self._add_parts(classification_loss, box_loss, normalizer, scaling)
 
     @classmethod
     def from_config(cls, cfg: Any) -> dict[str, Any]:
@@ -75,21 +81,37 @@ class SamplingFreeRetinaNet(OneStage, RetinaNet):
 
         def localization(image: int | None) -> Tensor:
             part = _part(image)
-            return _dense_box_regression_loss(
-                anchors,
-                self.box2box_transform,
-                [level[part] for level in pred_anchor_deltas],
-                gt_boxes[part],
-                foreground[part],
-                box_reg_loss_type=self.box_reg_loss_type,
-                smooth_l1_beta=self.smooth_l1_beta,
-            )
+            deltas = [level[part] for level in pred_anchor_deltas]
+            return self._box_loss(anchors, deltas, gt_boxes[part], foreground[part])
 
         num_foreground = foreground.sum(dim=1)
-        loss_cls, loss_box_reg = self.normalizer.dense(num_foreground, classification, localization)
+        loss_cls, loss_box_reg = self.normalizer.dense(
+            num_foreground, sum_of(self.classification_loss, classification), sum_of(self.box_loss, localization)
+        )
         return self._scaled(
             {"loss_cls": loss_cls, "loss_box_reg": loss_box_reg}, "loss_cls", "loss_box_reg", num_foreground
         )
+
+    def _box_loss(
+        self, anchors: list[Boxes], deltas: list[Tensor], gt_boxes: list[Tensor], foreground: Tensor
+    ) -> Tensor:
+        """Of some images' foreground `(N, R)`: a sum, or an average if the loss is one."""
+        if self.box_loss is None:
+            return _dense_box_regression_loss(
+                anchors,
+                self.box2box_transform,
+                deltas,
+                gt_boxes,
+                foreground,
+                box_reg_loss_type=self.box_reg_loss_type,
+                smooth_l1_beta=self.smooth_l1_beta,
+            )
+        every = Boxes.cat(anchors).tensor
+        places = foreground.nonzero(as_tuple=True)
+        encoded = self.box2box_transform.get_deltas(  # type: ignore[operator, union-attr]
+            every[places[1]], torch.stack(gt_boxes)[places]
+        )
+        return self.box_loss(torch.cat(deltas, dim=1)[places], encoded)
 
 
 def _part(image: int | None) -> slice:

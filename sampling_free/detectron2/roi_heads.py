@@ -1,20 +1,51 @@
 """detectron2's RoI heads, trained on every proposal. Letters: R proposals of an image, C classes."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from detectron2.config import configurable
+from detectron2.modeling.proposal_generator.proposal_utils import add_ground_truth_to_proposals
 from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, StandardROIHeads
 from detectron2.structures import ImageList, Instances
 from torch import Tensor, nn
 
 from sampling_free.detectron2.checkpoints import load_without_parts
+from sampling_free.detectron2.evidence import BatchEvidence, BoxHead, weighted_loss
 from sampling_free.detectron2.storage import log_scaling, some_storage
 from sampling_free.detectron2.structures import Counts, check_classes, chosen, labels_of_matches
 from sampling_free.detectron2.yacs import roi_choices
-from sampling_free.mechanism import AllExamples, ExampleChoice, GuidedScaling, LossScaling, PerForeground
+from sampling_free.errors import UserError
+from sampling_free.heuristics import OnlineHardExamples
+from sampling_free.heuristics.applicable import check_sampling
+from sampling_free.heuristics.recorded import Recorded
+from sampling_free.mechanism import (
+    AllExamples,
+    ExampleChoice,
+    GuidedScaling,
+    LossScaling,
+    PerForeground,
+    WeightedChoice,
+)
 
 Losses = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one box head trains on.
+
+    Attributes:
+        proposals: of each image.
+        counts: of them.
+        weights: `(M,)`, of their classification losses, where the choice has any.
+    """
+
+    proposals: list[Instances]
+    counts: Counts
+    weights: Tensor | None
 
 
 @ROI_HEADS_REGISTRY.register()
@@ -32,12 +63,20 @@ class SamplingFreeROIHeads(StandardROIHeads):
         scaling: of the classification loss; default, as in v1 and the released code, `GuidedScaling(2)`.
         host: what detectron2's class takes; `batch_size_per_image` and `positive_fraction` are idle, but for a keypoint
             head that divides by them.
+
+    Raises:
+        UserError: a choice makes no sense here.
     """
 
     __jit_ignored_attributes__ = ["sampling", "normalizer", "scaling"]
 
     # under a name of our own, because TorchScript knows no super()
     _host_forward = StandardROIHeads.forward
+    _kind = "roi"  # for what makes sense here
+
+    _features: dict[str, Tensor]  # of this batch
+    _evidence: Iterator[tuple[int, BatchEvidence]]  # of the images whose proposals are still to be chosen
+    _weights: list[Tensor | None]  # of the images whose proposals have been
 
     @configurable
     def __init__(
@@ -52,7 +91,9 @@ class SamplingFreeROIHeads(StandardROIHeads):
         self.sampling = sampling or AllExamples()
         self.normalizer: Any = normalizer or PerForeground(localization_weight=1 / 4)
         self.scaling = scaling or GuidedScaling(factor=2)
-        self._counts: list[Counts] = []
+        self._trained: list[Trained] = []
+        check_sampling(self.sampling, self._kind)
+        self._check_loss()
         load_without_parts(self)
 
     @classmethod
@@ -80,10 +121,20 @@ class SamplingFreeROIHeads(StandardROIHeads):
         proposals: list[Instances],
         targets: list[Instances] | None,
     ) -> tuple[list[Instances], dict[str, Tensor]]:
-        self._counts = []
-        with some_storage():
+        self._trained, self._features = [], features
+        with some_storage(), ExitStack() as stack:
+            predictors = [stack.enter_context(Recorded(predictor)) for predictor in self._predictors()]
             proposals, losses = self._host_forward(images, features, proposals, targets)
-        return proposals, self._scaled(losses)
+        for (suffix, _), predictor, trained in zip(self._stages(), predictors, self._trained, strict=True):
+            choice = self._choice()
+            if isinstance(choice, WeightedChoice) and trained.weights is not None:
+                losses[f"loss_cls{suffix}"] = weighted_loss(
+                    choice, predictor.module, predictor.output, trained.proposals, trained.weights
+                )
+        losses = self._scaled(losses)
+        self._trained = []
+        del self._features  # large, as what was trained on
+        return proposals, losses
 
     @torch.no_grad()
     def label_and_sample_proposals(self, proposals: list[Instances], targets: list[Instances]) -> list[Instances]:
@@ -93,20 +144,57 @@ class SamplingFreeROIHeads(StandardROIHeads):
             UserError: a class is out of range.
         """
         check_classes(targets, self.num_classes)
+
+        def candidates() -> list[Instances]:
+            return add_ground_truth_to_proposals(targets, proposals) if self.proposal_append_gt else proposals
+
+        evidence = BatchEvidence(self._box_head(0), candidates, targets)
+        self._evidence, self._weights = ((image, evidence) for image in range(len(targets))), []
         with some_storage():
-            proposals = super().label_and_sample_proposals(proposals, targets)
-        self._count(proposals)
-        return proposals
+            sampled = super().label_and_sample_proposals(proposals, targets)
+        self._keep(sampled)
+        return sampled
 
     def _sample_proposals(
         self, matched_idxs: Tensor, matched_labels: Tensor, gt_classes: Tensor
     ) -> tuple[Tensor, Tensor]:
         labels = labels_of_matches(matched_idxs, matched_labels, gt_classes, self.num_classes)
-        places = chosen(self.sampling, labels, self.num_classes)
+        image, evidence = next(self._evidence)
+        places, weights = chosen(self._choice(), labels, self.num_classes, evidence.of(image, labels))
+        self._weights.append(weights)
         return places, labels[places]
 
-    def _count(self, proposals: list[Instances]) -> None:
-        self._counts.append(Counts.of(torch.cat([p.gt_classes for p in proposals]), self.num_classes))
+    def _keep(self, proposals: list[Instances]) -> None:
+        """Note what the next box head trains on."""
+        counts = Counts.of(torch.cat([p.gt_classes for p in proposals]), self.num_classes)
+        weights = [weight for weight in self._weights if weight is not None]
+        self._trained.append(Trained(proposals, counts, torch.cat(weights) if weights else None))
+        self._weights = []
+
+    def _choice(self) -> ExampleChoice:
+        """Which proposals train."""
+        return self.sampling
+
+    def _predictors(self) -> list[Any]:
+        """What predicts classes and boxes, stage by stage."""
+        return [self.box_predictor]
+
+    def _box_head(self, stage: int) -> BoxHead:
+        return BoxHead(self.box_predictor, self._predict)
+
+    def _predict(self, proposals: list[Instances]) -> tuple[Tensor, Tensor]:
+        features = [self._features[name] for name in self.box_in_features]
+        pooled = self.box_pooler(features, [of_image.proposal_boxes for of_image in proposals])
+        return self.box_predictor(self.box_head(pooled))
+
+    def _check_loss(self) -> None:
+        sigmoid = any(getattr(predictor, "use_sigmoid_ce", False) for predictor in self._predictors())
+        choice = self._choice()
+        if sigmoid and isinstance(choice, WeightedChoice | OnlineHardExamples):
+            raise UserError(
+                f"{type(choice).__name__} ranks softmax cross-entropies, but the box predictor has "
+                f"use_sigmoid_ce=True; choose another sampling= or set that to False"
+            )
 
     def _stages(self) -> list[tuple[str, Any]]:
         """Suffix of the loss names, and normaliser, of each box head."""
@@ -114,9 +202,9 @@ class SamplingFreeROIHeads(StandardROIHeads):
 
     def _scaled(self, losses: Losses) -> Losses:
         classification, localization, box_losses = [], [], {}
-        for (suffix, normalizer), counts in zip(self._stages(), self._counts, strict=True):
+        for (suffix, normalizer), trained in zip(self._stages(), self._trained, strict=True):
             cls, loc = f"loss_cls{suffix}", f"loss_box_reg{suffix}"
-            box_losses[cls], box_losses[loc] = normalizer.sampled(losses[cls], losses[loc], counts)
+            box_losses[cls], box_losses[loc] = normalizer.sampled(losses[cls], losses[loc], trained.counts)
             classification.append(cls)
             localization.append(loc)
         scaled = self.scaling(box_losses, tuple(classification), tuple(localization))

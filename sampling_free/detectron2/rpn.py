@@ -6,21 +6,28 @@ Letters: N images, L levels, A anchors per place, R anchors of an image.
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from detectron2.config import configurable
 from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY, RPN
+from detectron2.structures import Boxes
 from torch import Tensor, nn
 
 from sampling_free.detectron2.checkpoints import load_without_parts
+from sampling_free.detectron2.evidence import distinct
 from sampling_free.detectron2.storage import log_scaling, some_storage
 from sampling_free.detectron2.structures import Counts, exchanged
 from sampling_free.detectron2.yacs import rpn_choices
+from sampling_free.heuristics.applicable import check_sampling
+from sampling_free.heuristics.ranks import paired_iou
 from sampling_free.mechanism import (
     AllExamples,
+    Evidence,
     ExampleChoice,
     ForegroundStatistics,
     GuidedScaling,
     LossScaling,
     PerForeground,
+    Predictions,
 )
 
 
@@ -38,6 +45,9 @@ class SamplingFreeRPN(RPN):
         host: what detectron2's `RPN` takes. `anchor_boundary_thresh=0`, as in the released code, ignores anchors that
             reach out of the image; detectron2's default keeps them. `batch_size_per_image` and `positive_fraction` are
             idle, but for the nominal number of examples that `PerExample()` divides by.
+
+    Raises:
+        UserError: a choice makes no sense here.
     """
 
     __jit_ignored_attributes__ = ["sampling", "normalizer", "scaling", "statistics"]
@@ -53,6 +63,7 @@ class SamplingFreeRPN(RPN):
     ) -> None:
         super().__init__(**host)
         self.sampling = sampling or AllExamples()
+        check_sampling(self.sampling, "rpn")
         self.normalizer: Any = normalizer or PerForeground(localization_weight=1 / 8)
         self.scaling = scaling or GuidedScaling()
         self.statistics = ForegroundStatistics(0, 0, 1)
@@ -64,7 +75,7 @@ class SamplingFreeRPN(RPN):
         return super().from_config(cfg, input_shape) | rpn_choices(cfg)
 
     def _subsample_labels(self, label: Tensor) -> Tensor:
-        return exchanged(self.sampling(exchanged(label), 1))
+        return label  # anchors are chosen in `losses`, where there are predictions to choose by
 
     @torch.jit.unused
     def losses(
@@ -76,6 +87,9 @@ class SamplingFreeRPN(RPN):
         gt_boxes: list[Tensor],
     ) -> dict[str, Tensor]:
         """The losses `loss_rpn_cls` and `loss_rpn_loc`, scaled; arguments as detectron2's."""
+        gt_labels = self._chosen(
+            Boxes.cat(anchors).tensor, torch.cat(pred_objectness_logits, dim=1), gt_labels, gt_boxes
+        )
         with some_storage():
             losses = super().losses(anchors, pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes)
         nominal = self.batch_size_per_image * len(gt_labels)
@@ -84,3 +98,21 @@ class SamplingFreeRPN(RPN):
         scaled = self.scaling({"loss_rpn_cls": loss_cls, "loss_rpn_loc": loss_loc}, "loss_rpn_cls", "loss_rpn_loc")
         log_scaling(self.scaling, "rpn")
         return scaled
+
+    @torch.no_grad()
+    def _chosen(self, anchors: Tensor, logits: Tensor, labels: list[Tensor], boxes: list[Tensor]) -> list[Tensor]:
+        """detectron2's labels of each image with the anchors that do not train set to -1."""
+        return [
+            exchanged(self.sampling(exchanged(of_image), 1, _evidence(anchors, *known, of_image)))
+            for of_image, known in zip(labels, zip(logits, boxes, strict=True), strict=True)
+        ]
+
+
+def _evidence(anchors: Tensor, logits: Tensor, boxes: Tensor, labels: Tensor) -> Evidence:
+    """Of one image: anchors `(R, 4)`, logits `(R,)`, the box that each anchor overlaps most `(R, 4)`, labels `(R,)`."""
+    return Evidence(
+        lambda: Predictions(
+            F.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0).float(), reduction="none")
+        ),
+        lambda: (paired_iou(anchors, boxes), distinct(boxes)),
+    )

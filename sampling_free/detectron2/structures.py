@@ -14,8 +14,8 @@ from detectron2.structures import Instances
 from torch import Tensor
 
 from sampling_free.errors import UserError
-from sampling_free.heuristics import BiasedSampling
-from sampling_free.mechanism import ExampleChoice
+from sampling_free.heuristics.sampling import HardSampling
+from sampling_free.mechanism import Evidence, ExampleChoice, WeightedChoice
 
 
 def check_classes(targets: Sequence[Instances], num_classes: int) -> None:
@@ -57,14 +57,18 @@ def labels_of_matches(matches: Tensor, match_labels: Tensor, classes: Tensor, nu
     return torch.where(match_labels == 1, classes[matches], unmatched)
 
 
-def chosen(examples: ExampleChoice, labels: Tensor, num_classes: int) -> Tensor:
-    """Indices of the examples that train, for labels `(R,)`.
+def chosen(
+    examples: ExampleChoice, labels: Tensor, num_classes: int, evidence: Evidence
+) -> tuple[Tensor, Tensor | None]:
+    """Indices `(K,)` of the examples that train, for labels `(R,)`, and their weights `(K,)` if the choice has any.
 
     In the order of the draw where examples are drawn, so that sums round as detectron2's do.
     """
-    if isinstance(examples, BiasedSampling):
-        return examples.draw(labels, num_classes)
-    return torch.where(examples(labels, num_classes) >= 0)[0]
+    if isinstance(examples, WeightedChoice):
+        return examples.draw_weighted(labels, num_classes, evidence)
+    if isinstance(examples, HardSampling):
+        return examples.draw(labels, num_classes, evidence), None
+    return torch.where(examples(labels, num_classes, evidence) >= 0)[0], None
 
 
 @dataclass(frozen=True)

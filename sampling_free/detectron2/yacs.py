@@ -27,6 +27,7 @@ def add_sampling_free_config(cfg: CfgNode) -> None:
     node.PRIOR = "auto"
     # of RetinaNet and FCOS
     node.CLASSIFICATION_LOSS = "SigmoidCrossEntropy()"
+    node.BOX_LOSS = "None"  # detectron2's own; RetinaNet takes GHMR()
     node.NORMALIZER = "PerForeground()"
     node.SCALING = "LearnedScaling()"
     # of the region proposal network
@@ -44,7 +45,8 @@ def add_sampling_free_config(cfg: CfgNode) -> None:
 def dense_choices(cfg: CfgNode) -> dict[str, Any]:
     """The arguments that a one-stage detector adds; none where the config has no node of ours."""
     node = cfg.MODEL.get("SAMPLING_FREE")
-    return {} if node is None else _choices(node, "MODEL.SAMPLING_FREE", "classification_loss", "normalizer", "scaling")
+    names = ("classification_loss", "box_loss", "normalizer", "scaling")
+    return {} if node is None else _choices(node, "MODEL.SAMPLING_FREE", *names)
 
 
 def rpn_choices(cfg: CfgNode) -> dict[str, Any]:
@@ -92,9 +94,9 @@ def _value(node: ast.expr) -> Any:
 
 
 def _classes() -> dict[str, type]:
-    from sampling_free.detectron2.cascade import PerStage  # cascade.py imports this file
+    from sampling_free.detectron2.cascade import EveryStage, PerStage  # cascade.py imports this file
 
     named = {name: getattr(room, name) for room in (mechanism, heuristics) for name in room.__all__}
-    protocols = {"ExampleChoice", "LossScaling"}
-    classes = {name: value for name, value in named.items() if isinstance(value, type) and name not in protocols}
-    return classes | {"PerStage": PerStage}
+    no_choices = {"Evidence", "ExampleChoice", "LossScaling", "Predictions", "WeightedChoice"}
+    classes = {name: value for name, value in named.items() if isinstance(value, type) and name not in no_choices}
+    return classes | {"EveryStage": EveryStage, "PerStage": PerStage}

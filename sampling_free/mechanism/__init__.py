@@ -5,7 +5,7 @@ starts), `scaling` (at what scale it goes on).
 """
 
 from sampling_free.mechanism.classification import SigmoidCrossEntropy, sigmoid_cross_entropy_sum
-from sampling_free.mechanism.examples import AllExamples, ExampleChoice
+from sampling_free.mechanism.examples import AllExamples, Evidence, ExampleChoice, Predictions, WeightedChoice
 from sampling_free.mechanism.foreground import ForegroundStatistics
 from sampling_free.mechanism.normalization import (
     ForegroundNormalizer,
@@ -27,6 +27,7 @@ from sampling_free.mechanism.scaling import (
 __all__ = [
     "AllExamples",
     "ConstantScaling",
+    "Evidence",
     "ExampleChoice",
     "ForegroundNormalizer",
     "ForegroundStatistics",
@@ -38,7 +39,9 @@ __all__ = [
     "PerExample",
     "PerForeground",
     "PerImage",
+    "Predictions",
     "SigmoidCrossEntropy",
+    "WeightedChoice",
     "bias_of_prior",
     "initialize_bias",
     "parameter_groups",

@@ -31,6 +31,32 @@ class ExampleCounts(Protocol):
         """What the host divided its losses by: `num_examples`, or (detectron2's RPN) a nominal number."""
 
 
+class Average:
+    """A loss of the batch that is an average by itself, as GHM's: normalisers weigh it but do not divide it.
+
+    Args:
+        average: gives it.
+    """
+
+    def __init__(self, average: SumOf) -> None:
+        self.average = average
+
+    def __call__(self, image: int | None) -> Tensor:
+        """The average over the whole batch, whatever the image."""
+        return self.average(None)
+
+
+def sum_of(loss: object, call: SumOf) -> SumOf:
+    """`call` as normalisers take it: an `Average` where the loss module that it calls says `is_average`."""
+    return Average(call) if getattr(loss, "is_average", False) else call
+
+
+def over(loss: SumOf, divisor: Tensor | float, weight: float = 1.0) -> Tensor:
+    """The weighted loss of the batch over a divisor; undivided if it is an average."""
+    value = loss(None) * weight
+    return value if isinstance(loss, Average) else value / divisor
+
+
 class ForegroundNormalizer(nn.Module):
     """N_f of the mini-batch, averaged over processes; the running N_f where a mini-batch has no foreground.
 
@@ -104,7 +130,7 @@ class PerForeground(nn.Module):
     def dense(self, num_foreground: Tensor, classification: SumOf, localization: SumOf) -> tuple[Tensor, Tensor]:
         """The losses of a dense head: both sums over N_f, for foreground counts `(N,)`."""
         divisor = self.count(num_foreground.sum())
-        return classification(None) / divisor, localization(None) * self.localization_weight / divisor
+        return over(classification, divisor), over(localization, divisor, self.localization_weight)
 
     def sampled(self, classification: Tensor, localization: Tensor, counts: ExampleCounts) -> tuple[Tensor, Tensor]:
         """The losses of a region proposal network or RoI head, from the host's averages.
@@ -124,8 +150,10 @@ class PerImage(nn.Module):
         """The losses of a dense head, for foreground counts `(N,)`."""
         counts = [max(1, int(count)) for count in num_foreground]
 
-        def mean(sum_of: SumOf) -> Tensor:
-            means = [sum_of(image) / count for image, count in enumerate(counts)]
+        def mean(loss: SumOf) -> Tensor:
+            if isinstance(loss, Average):
+                return loss(None)
+            means = [loss(image) / count for image, count in enumerate(counts)]
             return sum(means[1:], start=means[0]) / len(means)
 
         return mean(classification), mean(localization)

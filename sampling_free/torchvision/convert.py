@@ -15,6 +15,7 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from sampling_free.errors import UserError
+from sampling_free.heuristics.applicable import check_dense_losses, check_sampling
 from sampling_free.mechanism import (
     AllExamples,
     ExampleChoice,
@@ -39,6 +40,7 @@ def make_sampling_free(
     *,
     scaling: LossScaling | Mapping[str, LossScaling] | None = None,
     classification_loss: nn.Module | None = None,
+    box_loss: nn.Module | None = None,
     sampling: ExampleChoice | Mapping[str, ExampleChoice] | None = None,
     normalizer: nn.Module | Mapping[str, nn.Module] | None = None,
     heads: Collection[str] = ("rpn", "roi"),
@@ -60,7 +62,9 @@ def make_sampling_free(
             models, as in v1 and the released code, `GuidedScaling()` in the RPN and `GuidedScaling(2)` in the RoI head.
         classification_loss: of a one-stage model; default `SigmoidCrossEntropy()`. Two-stage heads train with
             torchvision's own cross-entropy.
-        sampling: which examples of a two-stage model train; default `AllExamples()`.
+        box_loss: of RetinaNet, on encoded boxes, such as `GHMR()`; default torchvision's own.
+        sampling: which examples of a two-stage model train; default `AllExamples()`. A choice that weighs them too is
+            for the RoI head: `ISR()`.
         normalizer: what losses are divided by; default `PerForeground()` for one-stage models, `PerForeground(1/8)` in
             the RPN and `PerForeground(1/4)` in the RoI head (the released code's weights).
         heads: of a two-stage model, which heads are converted: the papers' ablation.
@@ -79,11 +83,13 @@ def make_sampling_free(
             raise UserError(
                 f"sampling= applies to two-stage models; {type(model).__name__} trains every example anyway"
             )
-        _convert_dense(model, _for_head("dense", scaling), classification_loss, _for_head("dense", normalizer))
+        choices = [_for_head("dense", choice) for choice in (scaling, normalizer)]
+        _convert_dense(model, classification_loss or SigmoidCrossEntropy(), box_loss, *choices)
     elif isinstance(model, GeneralizedRCNN):
-        if classification_loss is not None:
+        if classification_loss is not None or box_loss is not None:
             raise UserError(
-                "classification_loss= applies to one-stage models; two-stage heads train with cross-entropy"
+                "classification_loss= and box_loss= apply to one-stage models; two-stage heads train with "
+                "torchvision's own cross-entropy and smooth L1"
             )
         if not heads or not set(heads) <= {"rpn", "roi"}:
             raise UserError(f"heads= must name 'rpn', 'roi' or both, not {heads!r}")
@@ -103,8 +109,9 @@ def make_sampling_free(
 
 def _convert_dense(
     model: RetinaNet | FCOS,
+    classification_loss: nn.Module,
+    box_loss: nn.Module | None,
     scaling: LossScaling | None,
-    classification_loss: nn.Module | None,
     normalizer: nn.Module | None,
 ) -> None:
     head = model.head
@@ -113,13 +120,15 @@ def _convert_dense(
     )
     normalizer = normalizer or PerForeground()
     _check_choice(normalizer, "dense", type(model).__name__)
+    check_dense_losses(classification_loss, box_loss, type(model).__name__, by_iou=ours is SamplingFreeFCOSHead)
     if ours is SamplingFreeFCOSHead and not isinstance(normalizer, PerForeground):
         raise UserError(f"FCOS takes normalizer=PerForeground(), which is torchvision's own too, not {normalizer}")
     _become(
         head,
         host,
         ours,
-        classification_loss=classification_loss or SigmoidCrossEntropy(),
+        classification_loss=classification_loss,
+        box_loss=box_loss,
         normalizer=normalizer,
         scaling=scaling or LearnedScaling(),
         statistics=ForegroundStatistics(0, 0, head.classification_head.num_classes),
@@ -137,11 +146,13 @@ def _convert_rpn(
 ) -> None:
     normalizer = normalizer or PerForeground(localization_weight=1 / 8)
     _check_choice(normalizer, "sampled", "a region proposal network")
+    sampling = sampling or AllExamples()
+    check_sampling(sampling, "rpn")
     _become(
         rpn,
         RegionProposalNetwork,
         SamplingFreeRPN,
-        fg_bg_sampler=Sampler(sampling or AllExamples()),
+        fg_bg_sampler=Sampler(sampling),
         normalizer=normalizer,
         scaling=scaling or GuidedScaling(),
         statistics=ForegroundStatistics(0, 0, 1),
@@ -157,11 +168,13 @@ def _convert_roi_heads(
 ) -> None:
     normalizer = normalizer or PerForeground(localization_weight=1 / 4)
     _check_choice(normalizer, "sampled", "an RoI head")
+    sampling = sampling or AllExamples()
+    check_sampling(sampling, "roi")
     _become(
         roi_heads,
         RoIHeads,
         SamplingFreeRoIHeads,
-        fg_bg_sampler=Sampler(sampling or AllExamples()),
+        fg_bg_sampler=Sampler(sampling),
         normalizer=normalizer,
         scaling=scaling or GuidedScaling(factor=2),
     )

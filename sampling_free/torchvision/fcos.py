@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torchvision.models.detection.fcos import FCOSHead
 
 from sampling_free.mechanism import ForegroundStatistics, LossScaling
-from sampling_free.torchvision.normalization import PerForeground
+from sampling_free.torchvision.normalization import PerForeground, over, sum_of
 from sampling_free.torchvision.structures import Target, labels_of_matches
 
 
@@ -50,9 +50,13 @@ class SamplingFreeFCOSHead(FCOSHead):
         num_foreground = torch.stack([(matches >= 0).sum() for matches in matched_idxs])
         divisor = self.normalizer.count(num_foreground.sum())
         own = self._localization_losses(targets, head_outputs, anchors, matched_idxs)
+
+        def classification(_: int | None) -> Tensor:
+            return self.classification_loss(head_outputs["cls_logits"], labels, self.num_classes)
+
         rescale = num_foreground.sum().clamp(min=1) / divisor  # torchvision divides by this process's own count
         losses = {
-            "classification": self.classification_loss(head_outputs["cls_logits"], labels, self.num_classes) / divisor,
+            "classification": over(sum_of(self.classification_loss, classification), divisor),
             "bbox_regression": own["bbox_regression"] * rescale * self.normalizer.localization_weight,
             "bbox_ctrness": own["bbox_ctrness"] * rescale,
         }

@@ -7,6 +7,8 @@ from sampling_free.mechanism.normalization import (
     PerImage,
     SampledNormalizer,
     SumOf,
+    over,
+    sum_of,
 )
 
-__all__ = ["DenseNormalizer", "PerExample", "PerForeground", "PerImage", "SampledNormalizer", "SumOf"]
+__all__ = ["DenseNormalizer", "PerExample", "PerForeground", "PerImage", "SampledNormalizer", "SumOf", "over", "sum_of"]

@@ -9,18 +9,21 @@ from torchvision.models.detection._utils import _box_loss
 from torchvision.models.detection.retinanet import RetinaNetHead
 
 from sampling_free.mechanism import ForegroundStatistics, LossScaling
-from sampling_free.torchvision.normalization import DenseNormalizer
+from sampling_free.torchvision.normalization import DenseNormalizer, sum_of
 from sampling_free.torchvision.structures import Target, labels_of_matches
+
+Foreground = tuple[Tensor, Tensor, Tensor]
 
 
 class SamplingFreeRetinaNetHead(RetinaNetHead):
-    """A `RetinaNetHead` whose classification loss, normaliser and loss scale are objects.
+    """A `RetinaNetHead` whose losses, normaliser and loss scale are objects.
 
     In training its classification logits stay the raw maps that the convolution left. `make_sampling_free` turns a
     `RetinaNetHead` into one; parameters, calls and loss names are torchvision's.
     """
 
     classification_loss: nn.Module
+    box_loss: nn.Module | None
     normalizer: DenseNormalizer
     scaling: LossScaling
     statistics: ForegroundStatistics
@@ -49,26 +52,34 @@ class SamplingFreeRetinaNetHead(RetinaNetHead):
         logits, deltas = head_outputs["cls_logits"], head_outputs["bbox_regression"]
 
         def classification(image: int | None) -> Tensor:
-            if image is None:
-                return self.classification_loss(logits, labels, self.num_classes)
-            one = slice(image, image + 1)
-            return self.classification_loss([level[one] for level in logits], labels[one], self.num_classes)
+            part = slice(None) if image is None else slice(image, image + 1)
+            return self.classification_loss([level[part] for level in logits], labels[part], self.num_classes)
 
         def localization(image: int | None) -> Tensor:
-            if image is None:
-                return torch.stack([localization(i) for i in range(len(targets))]).sum()
-            foreground = torch.where(matched_idxs[image] >= 0)[0]
-            return _box_loss(
-                self.regression_head._loss_type,
-                self.regression_head.box_coder,
-                anchors[image][foreground],
-                targets[image]["boxes"][matched_idxs[image][foreground]],
-                deltas[image, foreground],
-            )
+            images = range(len(targets)) if image is None else [image]
+            foreground = [_foreground(targets[i], anchors[i], matched_idxs[i], deltas[i]) for i in images]
+            return self._box_loss(foreground)
 
         num_foreground = torch.stack([(matches >= 0).sum() for matches in matched_idxs])
-        loss_cls, loss_box = self.normalizer.dense(num_foreground, classification, localization)
+        loss_cls, loss_box = self.normalizer.dense(
+            num_foreground, sum_of(self.classification_loss, classification), sum_of(self.box_loss, localization)
+        )
         losses = {"classification": loss_cls, "bbox_regression": loss_box}
         scaled = self.scaling(losses, "classification", "bbox_regression")
         self.scaling.last["num_foreground"] = num_foreground.sum()
         return scaled
+
+    def _box_loss(self, foreground: list[Foreground]) -> Tensor:
+        """Of some images' foreground: a sum, or an average if the loss is one."""
+        head = self.regression_head
+        if self.box_loss is None:
+            losses = [_box_loss(head._loss_type, head.box_coder, *of_image) for of_image in foreground]
+            return torch.stack(losses).sum()
+        anchors, boxes, deltas = (torch.cat(of_images) for of_images in zip(*foreground, strict=True))
+        return self.box_loss(deltas, head.box_coder.encode_single(boxes, anchors))
+
+
+def _foreground(target: Target, anchors: Tensor, matches: Tensor, deltas: Tensor) -> Foreground:
+    """Anchors, ground-truth boxes and regressed deltas of one image's foreground."""
+    places = torch.where(matches >= 0)[0]
+    return anchors[places], target["boxes"][matches[places]], deltas[places]

@@ -1,12 +1,16 @@
 """torchvision's region proposal network, trained on every anchor. Letters: N images, R anchors of an image."""
 
+from functools import partial
+
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
-from sampling_free.mechanism import ForegroundStatistics, LossScaling
+from sampling_free.heuristics.ranks import best_overlap
+from sampling_free.mechanism import Evidence, ForegroundStatistics, LossScaling, Predictions
 from sampling_free.torchvision.normalization import SampledNormalizer
-from sampling_free.torchvision.structures import Sampler, Target
+from sampling_free.torchvision.structures import Sampler, Target, ground_truth
 
 
 class SamplingFreeRPN(RegionProposalNetwork):
@@ -20,6 +24,8 @@ class SamplingFreeRPN(RegionProposalNetwork):
     scaling: LossScaling
     statistics: ForegroundStatistics
     boundary_threshold: float
+
+    _overlaps: list[partial[tuple[Tensor, Tensor]]]  # of each image's anchors with its boxes, not yet computed
 
     def forward(
         self, images: ImageList, features: dict[str, Tensor], targets: list[Target] | None = None
@@ -46,7 +52,19 @@ class SamplingFreeRPN(RegionProposalNetwork):
         if self.boundary_threshold >= 0:
             for label, anchor, target in zip(labels, anchors, targets, strict=True):
                 label[self._straddles(anchor, target["image_size"])] = -1
+        self._overlaps = [partial(best_overlap, *pair) for pair in zip(anchors, ground_truth(targets), strict=True)]
         return labels, boxes
+
+    def compute_loss(
+        self, objectness: Tensor, pred_bbox_deltas: Tensor, labels: list[Tensor], regression_targets: list[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """torchvision's losses of the anchors that train; arguments as torchvision's."""
+        logits = objectness.detach().float().view(len(labels), -1)
+        self.fg_bg_sampler.evidence = [
+            Evidence(partial(_predictions, *pair), overlap)
+            for *pair, overlap in zip(logits, labels, self._overlaps, strict=True)
+        ]
+        return super().compute_loss(objectness, pred_bbox_deltas, labels, regression_targets)
 
     def _straddles(self, anchors: Tensor, image_size: Tensor) -> Tensor:
         height, width = image_size
@@ -61,3 +79,7 @@ class SamplingFreeRPN(RegionProposalNetwork):
         self.scaling.last["num_foreground"] = box_reg.new_tensor(self.fg_bg_sampler.num_foreground)
         self.scaling.last["num_examples"] = box_reg.new_tensor(self.fg_bg_sampler.num_examples)
         return scaled
+
+
+def _predictions(logits: Tensor, labels: Tensor) -> Predictions:
+    return Predictions(F.binary_cross_entropy_with_logits(logits, labels.clamp(min=0), reduction="none"))

@@ -7,11 +7,13 @@ of ground-truth boxes (-1 background, -2 ignored) in dense heads; 1, 0, -1 in th
 from 1 with 0 for background in the RoI heads. Nobody else translates.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from sampling_free.errors import UserError
-from sampling_free.mechanism import ExampleChoice
+from sampling_free.mechanism import Evidence, ExampleChoice, WeightedChoice
 
 Target = dict[str, Tensor]
 
@@ -60,6 +62,16 @@ def objectness_labels(labels: Tensor) -> Tensor:
     return torch.where(labels < 0, -1, 1 - labels).to(torch.int64)
 
 
+def ground_truth(targets: list[Target]) -> list[Tensor]:
+    """Boxes `(M, 4)` of each image, XYXY."""
+    return [target["boxes"] for target in targets]
+
+
+def proposal_labels(labels: Tensor, num_classes: int) -> Tensor:
+    """Mechanism labels (class from 0, C background, -1) from RoI heads' (class from 1, 0 background, -1)."""
+    return torch.where(labels > 0, labels - 1, torch.where(labels == 0, num_classes, -1))
+
+
 class Sampler:
     """A choice of examples in the place of torchvision's `fg_bg_sampler`.
 
@@ -67,12 +79,18 @@ class Sampler:
 
     Args:
         examples: which examples train.
+
+    Attributes:
+        evidence: of the images of the next batch; the head sets it.
+        weights: of the last batch's examples that train, `(M,)`, where the choice weighs them.
     """
 
     def __init__(self, examples: ExampleChoice) -> None:
         self.examples = examples
         self.num_foreground = 0
         self.num_examples = 0
+        self.evidence: Sequence[Evidence] | None = None
+        self.weights: Tensor | None = None
 
     def __call__(self, labels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Masks `(R,)` of the foreground and of the background that train, per image.
@@ -80,12 +98,31 @@ class Sampler:
         Args:
             labels: per image `(R,)`: positive foreground, 0 background, negative ignored.
         """
+        evidence = [None] * len(labels) if self.evidence is None else self.evidence
+        self.evidence = None
         # one class is enough to choose by: what matters is foreground, background, ignored
-        chosen = [self.examples(objectness_labels(label.sign()), 1) for label in labels]
+        by_kind = [objectness_labels(label.sign()) for label in labels]
+        if isinstance(self.examples, WeightedChoice):
+            chosen = self._chosen_with_weights(self.examples, by_kind, evidence)
+        else:
+            chosen = [self.examples(label, 1, known) for label, known in zip(by_kind, evidence, strict=True)]
         foreground, background = [label == 0 for label in chosen], [label == 1 for label in chosen]
         self.num_foreground = sum(int(mask.sum()) for mask in foreground)
         self.num_examples = self.num_foreground + sum(int(mask.sum()) for mask in background)
         return foreground, background
+
+    def _chosen_with_weights(
+        self, examples: WeightedChoice, labels: list[Tensor], evidence: Sequence[Evidence | None]
+    ) -> list[Tensor]:
+        chosen, weights = [], []
+        for label, known in zip(labels, evidence, strict=True):
+            drawn, weights_of_drawn = examples.draw_weighted(label, 1, known)
+            thinned = torch.full_like(label, -1)
+            thinned[drawn] = label[drawn]
+            chosen.append(thinned)
+            weights.append(weights_of_drawn[drawn.argsort()])  # torchvision sorts what it trains on by index
+        self.weights = torch.cat(weights)
+        return chosen
 
     @property
     def num_averaged(self) -> int:

@@ -54,5 +54,5 @@ def test_every_example_of_a_kind_is_as_likely():
 
 @pytest.mark.parametrize(("batch_size", "fraction"), [(0, 0.5), (16, 1.5), (16, -0.1)])
 def test_impossible_settings_are_refused(batch_size, fraction):
-    with pytest.raises(ValueError, match="biased sampling needs a batch size of at least 1"):
+    with pytest.raises(ValueError, match="BiasedSampling needs a batch size of at least 1"):
         BiasedSampling(batch_size, fraction)

@@ -174,7 +174,7 @@ def test_labels_out_of_range_are_refused(builder, label):
 def test_what_makes_no_sense_is_refused():
     refused = {
         "trains every example anyway": lambda: make_sampling_free(tiny.retinanet(), sampling=BiasedSampling()),
-        "applies to one-stage models": lambda: make_sampling_free(tiny.mobilenet(), classification_loss=FocalLoss()),
+        "apply to one-stage models": lambda: make_sampling_free(tiny.mobilenet(), classification_loss=FocalLoss()),
         "must name 'rpn', 'roi' or both": lambda: make_sampling_free(tiny.mobilenet(), heads=("box",)),
         "already sampling-free": lambda: make_sampling_free(make_sampling_free(tiny.fcos())),
         "not Linear": lambda: make_sampling_free(torch.nn.Linear(2, 2)),
