@@ -191,6 +191,8 @@ class _Assignment:
 def _batches(data: Any) -> Iterator[list[Item]]:
     """Batches of a data set in random order (one image each), of an iterable of items, or of one of batches."""
     if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
-        data = (data[i] for i in torch.randperm(len(data)).tolist())
+        for i in torch.randperm(len(data)).tolist():
+            yield [data[i]]
+        return
     for batch in data:
         yield [batch] if isinstance(batch, dict) else list(batch)
