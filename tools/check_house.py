@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "errors.py": (),
     "mechanism": ("torch",),
     "heuristics": ("torch", "torchvision.ops", "sampling_free.mechanism"),
-    "detectors": ("torch", "torchvision.ops", "sampling_free.mechanism", "sampling_free.heuristics"),
+    "detectors": ("torch", "torchvision.ops", "timm", "sampling_free.mechanism", "sampling_free.heuristics"),
     "data": ("numpy", "cv2", "PIL", "pycocotools", "tqdm"),
     "pictures": ("numpy", "cv2", "PIL", "matplotlib"),
     "runs": ("torch", "numpy", "omegaconf", "sampling_free.launch", "sampling_free.pictures"),

@@ -33,6 +33,12 @@ class FocalLoss(nn.Module):
         targets[(*foreground.nonzero(as_tuple=True), labels[foreground])] = 1.0
         return sigmoid_focal_loss(rows[valid], targets[valid], alpha=self.alpha, gamma=self.gamma, reduction="sum")
 
+    def each(self, logits: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+        """Losses `(M,)` of the rows `(M, C)` themselves, for labels `(M,)`; PAA ranks anchors by them."""
+        targets = (labels[:, None] == torch.arange(num_classes, device=labels.device)).to(logits.dtype)
+        losses = sigmoid_focal_loss(logits, targets, alpha=self.alpha, gamma=self.gamma).sum(dim=1)
+        return torch.where(labels >= 0, losses, 0.0)
+
     def extra_repr(self) -> str:
         """The two hyper-parameters."""
         return f"alpha={self.alpha}, gamma={self.gamma}"

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -68,6 +69,13 @@ class SigmoidCrossEntropy(nn.Module):
     def forward(self, logits: Tensor | Sequence[Tensor], labels: Tensor, num_classes: int) -> Tensor:
         """See `sigmoid_cross_entropy_sum`."""
         return sigmoid_cross_entropy_sum(logits, labels, num_classes)
+
+    def each(self, logits: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+        """Losses `(M,)` of the rows `(M, C)` themselves, for labels `(M,)`; PAA ranks anchors by them."""
+        foreground = (labels >= 0) & (labels < num_classes)
+        losses = F.softplus(logits).sum(dim=1)
+        losses = losses - torch.where(foreground, logits.gather(1, (labels * foreground)[:, None])[:, 0], 0.0)
+        return torch.where(labels >= 0, losses, 0.0)
 
 
 def _num_examples(level: Tensor, num_classes: int) -> int:

@@ -7,16 +7,28 @@ and the model drops into the training loop it came from.
 """
 
 from sampling_free.torchvision.convert import make_sampling_free
+from sampling_free.torchvision.dense import (
+    DenseModel,
+    atss_resnet50_fpn,
+    foveabox_resnet50_fpn,
+    paa_resnet50_fpn,
+    yolov3_darknet53,
+)
 from sampling_free.torchvision.foreground import fit_prior, set_prior
 from sampling_free.torchvision.logged import logged_values
 from sampling_free.torchvision.normalization import PerExample, PerForeground, PerImage
 
 __all__ = [
+    "DenseModel",
     "PerExample",
     "PerForeground",
     "PerImage",
+    "atss_resnet50_fpn",
     "fit_prior",
+    "foveabox_resnet50_fpn",
     "logged_values",
     "make_sampling_free",
+    "paa_resnet50_fpn",
     "set_prior",
+    "yolov3_darknet53",
 ]

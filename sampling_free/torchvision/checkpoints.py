@@ -57,7 +57,7 @@ def refuse_other_classes(model: nn.Module, data: DetectionDataset) -> None:
 
 def _num_classes(model: Any) -> int | None:
     if hasattr(model, "head"):
-        return model.head.classification_head.num_classes
+        return getattr(model.head, "classification_head", model.head).num_classes
     classifier = getattr(model.roi_heads.box_predictor, "cls_score", None)
     return None if classifier is None else classifier.out_features
 

@@ -22,7 +22,8 @@ from tqdm import tqdm
 
 from sampling_free.errors import UserError
 from sampling_free.mechanism import ForegroundStatistics, bias_of_prior
-from sampling_free.torchvision.structures import Target, labels_of_matches, objectness_labels
+from sampling_free.torchvision.dense import DenseModel
+from sampling_free.torchvision.structures import Target, check_labels, labels_of_matches, objectness_labels
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,8 @@ def fit_prior(
 ) -> ForegroundStatistics:
     """Count foreground in `data`, set the bias and the score threshold of a sampling-free model, keep all as buffers.
 
-    One-stage model: N_f and N of its anchors or points give bias (v1 Eq. 10) and threshold N_f / N. Two-stage model:
+    One-stage model: N_f and N of its anchors or points give bias (v1 Eq. 10) and threshold N_f / N; in PAA, where
+    foreground depends on predictions, N_f is that of its candidate stage. Two-stage model:
     those of the RPN's anchors give the RPN's bias; the RoI head, where foreground depends on proposals and is about
     one in ten, has neither (`make_sampling_free` sets its threshold).
 
@@ -95,6 +97,8 @@ def set_prior(model: Model, prior: float, *, score_threshold: float | None = Non
         UserError: the model is not sampling-free, or `prior` is no probability.
     """
     head = _required_head(model)
+    if isinstance(model, DenseModel):
+        return head.set_prior(prior, score_threshold)
     try:
         bias = bias_of_prior(prior)
     except ValueError as error:
@@ -120,13 +124,21 @@ class _Assignment:
             name: torch.as_tensor(target[name]).cpu() for name in ("boxes", "labels", "image_id") if name in target
         }
         images, (target,) = self.model.transform([torch.empty(3, height, width, device="meta")], [target])
-        maps = [torch.empty(1).expand(1, 1, *size) for size in self.sizes(tuple(images.tensors.shape[-2:]))]
+        sizes = self.sizes(tuple(images.tensors.shape[-2:]))
+        if isinstance(self.model, DenseModel):
+            return self._labels_of_our_own(sizes, target)
+        maps = [torch.empty(1).expand(1, 1, *size) for size in sizes]
         if isinstance(self.model, RetinaNet | FCOS):
             return self._dense_labels(images, maps, target)
         rpn = self.model.rpn
         target["image_size"] = torch.tensor(images.image_sizes[0])
         labels, _ = rpn.assign_targets_to_anchors(rpn.anchor_generator(images, maps), [target])
         return objectness_labels(labels[0])
+
+    def _labels_of_our_own(self, sizes: list[tuple[int, int]], target: Target) -> Tensor:
+        head = self.model.head
+        check_labels(target, head.num_classes)
+        return head.labels_without_predictions(sizes, target["boxes"], target["labels"])
 
     def _dense_labels(self, images: ImageList, maps: list[Tensor], target: Target) -> Tensor:
         anchors = self.model.anchor_generator(images, maps)

@@ -1,20 +1,30 @@
 """torchvision's detectors on a small ResNet and a narrow pyramid, for small images: minutes on a CPU."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
+from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.detection import FCOS, FasterRCNN, MaskRCNN, RetinaNet
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
+from sampling_free.detectors import DenseDetector, atss, foveabox, paa, yolov3
+from sampling_free.torchvision.dense import DenseModel
 from sampling_free.torchvision.pretraining import resnet10, shapes_resnet10
 
 _Model = TypeVar("_Model", bound=nn.Module)
 
 _WIDTH = 64  # channels of pyramid and heads; 256 would spend four fifths of the time in the heads
+
+_SMALL_ANCHORS = (  # of YOLOv3, for objects of 5 to 50 px
+    ((6, 6), (9, 8), (9, 11)),
+    ((13, 12), (14, 17), (19, 16)),
+    ((22, 22), (29, 28), (41, 40)),
+)
 
 
 def _pyramid(levels: list[int], weights_backbone: str | None, **options: Any) -> BackboneWithFPN:
@@ -77,6 +87,49 @@ def maskrcnn_resnet10_fpn(
     return _fast(
         MaskRCNN(_pyramid([1, 2, 3, 4], weights_backbone), num_classes, **_two_stage(size, smallest), **options)
     )
+
+
+def atss_resnet10_fpn(num_classes: int, **options: Any) -> DenseModel:
+    """ATSS on levels P2 to P6, anchors from 12 px on.
+
+    Args:
+        num_classes: of torchvision, background included.
+        options: `size` and `weights_backbone` as `retinanet_resnet10_fpn`, further ones of `detectors.atss`.
+    """
+    return _dense(atss, num_classes, anchor_scale=3.0, **options)
+
+
+def paa_resnet10_fpn(num_classes: int, **options: Any) -> DenseModel:
+    """PAA on levels P2 to P6, anchors from 12 px on; arguments as `atss_resnet10_fpn`."""
+    return _dense(paa, num_classes, anchor_scale=3.0, **options)
+
+
+def foveabox_resnet10_fpn(num_classes: int, **options: Any) -> DenseModel:
+    """FoveaBox on levels P2 to P6; arguments as `atss_resnet10_fpn`."""
+    return _dense(foveabox, num_classes, spread=None, **options)  # its towers have no normalisation either
+
+
+def yolov3_resnet10(
+    num_classes: int, size: int = 64, weights_backbone: str | None = None, **options: Any
+) -> DenseModel:
+    """YOLOv3 on stages of strides 4, 8 and 16; arguments as `atss_resnet10_fpn`."""
+    body = resnet10() if weights_backbone is None else shapes_resnet10(weights_backbone)
+    stages = IntermediateLayerGetter(body, {f"layer{level}": str(level) for level in (1, 2, 3)})
+    head = yolov3(num_classes, in_channels=(64, 128, 256), strides=(4, 8, 16), anchors=_SMALL_ANCHORS, **options)
+    return _fast(DenseModel(stages, head, min_size=size, max_size=2 * size))
+
+
+def _dense(
+    detector: Callable[..., DenseDetector],
+    num_classes: int,
+    *,
+    size: int = 64,
+    weights_backbone: str | None = None,
+    **options: Any,
+) -> DenseModel:
+    pyramid = _pyramid([1, 2, 3], weights_backbone, extra_blocks=LastLevelP6P7(_WIDTH, _WIDTH))
+    head = detector(num_classes, channels=_WIDTH, strides=(4, 8, 16, 32, 64), **options)
+    return _fast(DenseModel(pyramid, head, min_size=size, max_size=2 * size))
 
 
 def _two_stage(size: int, smallest: int) -> dict[str, Any]:

@@ -1,0 +1,56 @@
+"""What assigners share: the call, and choices within groups. Letters: R anchors, M boxes, E entries."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sampling_free.detectors.anchors import Anchors
+from sampling_free.detectors.maps import Predicted
+
+BACKGROUND, IGNORED = -1, -2
+
+
+class Assigner(Protocol):
+    """What every assigner answers to."""
+
+    def __call__(self, anchors: Anchors, boxes: Tensor, classes: Tensor, predicted: Predicted | None) -> Tensor:
+        """Matches `(R,)` for boxes `(M, 4)` of classes `(M,)`; see the package."""
+        ...
+
+
+def nobody(anchors: Anchors) -> Tensor:
+    """Matches `(R,)` of an image without boxes: background everywhere."""
+    return torch.full(anchors.strides.shape, BACKGROUND, dtype=torch.int64, device=anchors.strides.device)
+
+
+def rank_within(values: Tensor, groups: Tensor) -> Tensor:
+    """Rank `(E,)` of each entry among those of its group by increasing value; of equals the earlier entry is first.
+
+    Args:
+        values: `(E,)`.
+        groups: `(E,)` integers from 0.
+    """
+    order = values.argsort(stable=True)
+    order = order[groups[order].argsort(stable=True)]
+    sizes = torch.bincount(groups, minlength=1)
+    starts = sizes.cumsum(0) - sizes
+    ranks = torch.empty_like(groups)
+    ranks[order] = torch.arange(len(values), device=values.device) - starts[groups[order]]
+    return ranks
+
+
+def best_claim(anchor: Tensor, box: Tensor, merit: Tensor, matches: Tensor, num_boxes: int) -> Tensor:
+    """Give each claimed anchor to the box with the highest merit, of equals to the first box.
+
+    Args:
+        anchor: `(E,)`, the anchor that is claimed.
+        box: `(E,)`, the box that claims it.
+        merit: `(E,)`.
+        matches: `(R,)`, what unclaimed anchors keep.
+        num_boxes: M.
+    """
+    highest = merit.new_full(matches.shape, -torch.inf).scatter_reduce(0, anchor, merit, "amax")
+    winner = merit == highest[anchor]
+    first = torch.full_like(matches, num_boxes).scatter_reduce(0, anchor[winner], box[winner], "amin")
+    return torch.where(first < num_boxes, first, matches)
