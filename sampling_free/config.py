@@ -7,12 +7,14 @@ programs: load only those you trust.
 """
 
 import builtins
+import dataclasses
 import difflib
 import logging
 import os
 import pydoc
 import re
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,10 @@ from sampling_free.errors import UserError
 from sampling_free.lazy import target_path
 
 try:
-    from detectron2.config import LazyCall, LazyConfig
-    from detectron2.config import instantiate as _instantiate
+    with warnings.catch_warnings():  # detectron2 asks torch for what is deprecated; nobody here can change that
+        warnings.simplefilter("ignore", FutureWarning)
+        from detectron2.config import LazyCall, LazyConfig
+        from detectron2.config import instantiate as _instantiate
 
     _load, _apply_overrides = LazyConfig.load, LazyConfig.apply_overrides
 except ImportError:
@@ -253,6 +257,9 @@ def _yaml_values(value: Any, key: str) -> Any:
         return [_yaml_values(item, f"{key}.{index}") for index, item in enumerate(value)]
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):  # detectron2's ShapeSpec, for one
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return _yaml_values({"_target_": type(value)} | fields, key)
     if hasattr(value, "__qualname__") and _locate(target_path(value)) is value:
         return {"_target_": "pydoc.locate", "path": target_path(value)}
     logger.warning("%s holds %r, which yaml cannot: the saved config is for reading only.", key, value)

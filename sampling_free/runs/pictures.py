@@ -65,6 +65,8 @@ def _examples(results: list[dict[str, Any]], truth: dict[str, Any], image_folder
     objects: dict[Any, list[Box]] = {image["id"]: [] for image in truth["images"]}
     counts = dict.fromkeys(objects, 0)
     for record in truth["annotations"]:
+        if record["image_id"] not in objects:  # an image that was left out
+            continue
         counts[record["image_id"]] += 1
         if not record.get("iscrowd", 0):
             objects[record["image_id"]].append(Box(_corners(record["bbox"]), names[record["category_id"]]))

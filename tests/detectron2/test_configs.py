@@ -13,7 +13,8 @@ pytest.importorskip("detectron2", reason="detectron2 is not installed: `make set
 import cv2
 import numpy as np
 import torch
-from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.config import LazyCall as L
+from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_dataset_dicts
 from detectron2.layers import ShapeSpec
 from detectron2.structures import BoxMode
 from detectron2.utils.events import EventStorage
@@ -117,6 +118,8 @@ def shrink(cfg, data):
             predictor.input_shape = ShapeSpec(channels=small.WIDTH)
     for split in ("train", "test"):
         loader = cfg.dataloader[split]
+        if "names" not in loader.dataset:  # opened by a split of ours
+            loader.dataset = L(get_detection_dataset_dicts)(names=data, filter_empty=False)
         loader.dataset.names = data
         loader.num_workers = 0
         for augmentation in loader.mapper.augmentations:

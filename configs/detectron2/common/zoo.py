@@ -18,11 +18,18 @@ def host_config(name, key=None):
 def recipe(name):
     """Data, schedule, model, optimiser and `train` of one of detectron2's files."""
     cfg = host_config(name)
-    cfg.train.update(_TRAIN)
-    return cfg.dataloader, cfg.lr_multiplier, cfg.model, cfg.optimizer, cfg.train
+    return cfg.dataloader, cfg.lr_multiplier, cfg.model, cfg.optimizer, with_our_options(cfg.train)
+
+
+def with_our_options(train):
+    """detectron2's `train` with what our engine adds, in place."""
+    train.update(_TRAIN)
+    train.amp.dtype = "fp16"  # where train.amp.enabled; or "bf16", which a CPU has too
+    return train
 
 
 _TRAIN = dict(
     seed=0,  # of weights, data order and everything random in the model
+    clip_grad=None,  # largest norm of the gradient
     prior="auto",  # of a sampling-free model: counted in the training data, or a number, or None to leave it
 )

@@ -1,0 +1,63 @@
+"""A training run small enough for a test: a detector of the shapes configs on 24 generated images of 64 px."""
+
+import os
+import signal
+import time
+
+import torch
+
+from tests.torchvision.runs import ROOT, start, train_net
+
+__all__ = ["CONFIGS", "arguments", "finished", "killed_at", "start", "train_net"]
+
+CONFIGS = ROOT / "configs" / "detectron2"
+SETTINGS = "{num_train: 24, num_val: 6, size: 64}"
+
+
+def arguments(folder, *overrides, config="retinanet_shapes.py", options=()):
+    """Arguments of train_net.py for a run in `folder`/run of two iterations on the data of `folder`/data."""
+    data = [f"dataloader.{split}.dataset.root={folder}/data" for split in ("train", "test")]
+    data += [f"dataloader.{split}.dataset.settings={SETTINGS}" for split in ("train", "test")]
+    data += ["dataloader.train.total_batch_size=2", "dataloader.train.num_workers=0"]
+    run = [f"train.output_dir={folder}/run", "train.max_iter=2", "train.log_period=1", "train.eval_period=0"]
+    return ["--config-file", str(CONFIGS / config), *options, *data, *run, *overrides]
+
+
+def finished(*options, **environment):
+    """Run train_net.py in a process of its own; returns what it said."""
+    process = start(*options, **environment)
+    out, said = process.communicate()
+    assert process.returncode == 0, said
+    return out + said
+
+
+def iterations(folder):
+    file = folder / "run" / "metrics.csv"
+    return len(file.read_text().splitlines()) - 1 if file.is_file() else 0
+
+
+def killed_at(folder, iteration, argv):
+    """Start a run and kill it as soon as its log shows an iteration."""
+    process = start(argv)
+    while iterations(folder) < iteration:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def torchrun(argv, processes):
+    """The environment and command of the processes that torchrun would start; returns them started."""
+    rendezvous = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29611", "TORCHELASTIC_RUN_ID": "test"}
+    world = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
+    os.environ.update(rendezvous | world)
+    started = []
+    for rank in range(processes):
+        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
+        started.append(start(argv))
+    return started
+
+
+def weights(folder, name="last"):
+    """The model's weights in a checkpoint of a run."""
+    return torch.load(folder / "run" / "checkpoints" / f"{name}.pth", weights_only=True)["model"]

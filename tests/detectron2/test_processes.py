@@ -1,0 +1,68 @@
+"""Several CPU processes train as one does, however they are started, and speak with one voice."""
+
+import json
+
+import pytest
+
+pytest.importorskip("detectron2", reason="detectron2 is not installed: `make setup-detectron2`")
+
+import torch
+
+from tests.detectron2.runs import arguments, finished, start, torchrun, weights
+
+# BatchNorm sees the images of its own process alone, so two processes train as one only without it
+FROZEN = ["model.backbone.bottom_up.stem.norm=GN"]
+FROZEN += [f"model.backbone.bottom_up.stages.{stage}.norm=GN" for stage in range(3)]
+OVERRIDES = ["train.max_iter=3", "dataloader.train.total_batch_size=4", *FROZEN]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A run of one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    finished(arguments(folder, *OVERRIDES))
+    return folder
+
+
+def assert_same_training(a, b):
+    ours, theirs = weights(a), weights(b)
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        if name == "normalizer.count.running":  # foreground of a process: its part of the batch is half as large
+            continue
+        torch.testing.assert_close(theirs[name], value, rtol=1e-5, atol=1e-5, msg=name)
+
+
+def test_two_processes_end_with_the_weights_of_one(alone, tmp_path):
+    said = finished(arguments(tmp_path, *OVERRIDES, options=["--num-gpus", "2"]))
+    assert_same_training(alone, tmp_path)
+    assert len([line for line in said.splitlines() if line.startswith("bbox/AP ")]) == 1
+    assert said.count("Foreground: ") == 1
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["iterations"] == 3
+    assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 4
+
+
+def test_torchrun_starts_them_too(alone, tmp_path):
+    processes = torchrun(arguments(tmp_path, *OVERRIDES), 2)
+    said = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert_same_training(alone, tmp_path)
+    assert ["bbox/AP " in out for out, _ in said] == [True, False]
+
+
+def test_a_mistake_is_one_sentence(tmp_path):
+    process = start(arguments(tmp_path, "train.init_checkpoint=nowhere.pth", options=["--num-gpus", "2"]))
+    _, said = process.communicate()
+    assert process.returncode == 2
+    assert said.splitlines()[-1] == "error: there are no weights at nowhere.pth; check the path"
+    assert "Traceback" not in said
+
+
+def test_divergence_is_noticed_by_every_process(tmp_path):
+    argv = arguments(tmp_path, "train.max_iter=9", "train.prior=0.01", "optimizer.lr=1e30", options=["--num-gpus", "2"])
+    process = start(argv)
+    _, said = process.communicate()
+    assert process.returncode == 3, said
+    last = said.splitlines()[-1]
+    assert last.startswith("diverged: training diverged in iteration ") and "loss_" in last and "of images [" in last
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["diverged"]
