@@ -2,7 +2,7 @@
 
 python train_net.py --config-file configs/detectron2/cascade_rcnn_shapes.py
 
-Minutes on 2 cores.
+A few minutes on 2 cores.
 """
 
 from .cascade_rcnn_shapes_baseline import dataloader, engine, lr_multiplier, model, optimizer, train

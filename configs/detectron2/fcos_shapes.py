@@ -2,7 +2,7 @@
 
 python train_net.py --config-file configs/detectron2/fcos_shapes.py
 
-Minutes on 2 cores.
+A few minutes on 2 cores.
 """
 
 from .common.sampling_free import sampling_free

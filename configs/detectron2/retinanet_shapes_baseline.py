@@ -2,7 +2,7 @@
 
 python train_net.py --config-file configs/detectron2/retinanet_shapes_baseline.py
 
-Minutes on 2 cores.
+A few minutes on 2 cores.
 """
 
 from .common.shapes import dataloader as data

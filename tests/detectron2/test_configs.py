@@ -104,7 +104,7 @@ def shrink(cfg, data):
     """The same config with a small backbone and box head, on small images of a small data set."""
     node = cfg.model
     bottom_up = node.backbone.get("bottom_up")
-    if bottom_up is not None and "make_default_stages" in str(bottom_up.get("stages", {}).get("_target_")):
+    if bottom_up is not None and "make_default_stages" in str(bottom_up.get("stages")):
         small.shrink_resnet(bottom_up)
         if node.backbone.top_block.get("in_channels") == 2048:
             node.backbone.top_block.in_channels = small.TOP
