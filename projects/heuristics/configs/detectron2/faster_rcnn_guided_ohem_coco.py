@@ -1,0 +1,9 @@
+"""Faster R-CNN R-50-FPN 1x on COCO with online hard example mining, and guided scaling on top of it."""
+
+from detectron2.config import LazyCall as L
+
+from sampling_free.mechanism import GuidedScaling
+
+from .faster_rcnn_ohem_coco import dataloader, engine, lr_multiplier, model, optimizer, train
+
+model.roi_heads.scaling = L(GuidedScaling)(factor=2.0)

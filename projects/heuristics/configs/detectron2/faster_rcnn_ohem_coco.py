@@ -1,0 +1,12 @@
+"""Faster R-CNN R-50-FPN 1x on COCO with online hard example mining in the RoI head.
+
+The papers: 36.6 AP (v2 Table VII) on val (theirs, on another code base).
+"""
+
+from detectron2.config import LazyCall as L
+
+from sampling_free.heuristics import OnlineHardExamples
+
+from .faster_rcnn_biased_coco import dataloader, engine, lr_multiplier, model, optimizer, train
+
+model.roi_heads.sampling = L(OnlineHardExamples)(batch_size=512, positive_fraction=0.25)
