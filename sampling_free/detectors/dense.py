@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torchvision.ops import clip_boxes_to_image
 
 from sampling_free.detectors.anchors import AnchorGrid, Anchors
 from sampling_free.detectors.assigners import BACKGROUND, Assigner
@@ -15,6 +16,7 @@ from sampling_free.detectors.maps import Maps, Predicted, rows_at
 from sampling_free.detectors.quality import Foreground, NoQuality
 from sampling_free.detectors.suppression import Detections, Suppression
 from sampling_free.errors import UserError
+from sampling_free.heuristics.applicable import check_dense_losses
 from sampling_free.mechanism import (
     ForegroundStatistics,
     LearnedScaling,
@@ -23,6 +25,7 @@ from sampling_free.mechanism import (
     SigmoidCrossEntropy,
     bias_of_prior,
 )
+from sampling_free.mechanism.normalization import over, sum_of
 from sampling_free.mechanism.processes import mean_over_processes
 
 BoxLoss = Callable[[Foreground, Coding], Tensor]
@@ -86,6 +89,7 @@ class DenseDetector(nn.Module):
         self.statistics = ForegroundStatistics(0, 0, num_classes)
         self.topk = topk
         self.register_buffer("score_threshold", torch.tensor(float(score_threshold)))
+        check_dense_losses(self.classification_loss, None, "a dense detector", by_iou=False)
         if not isinstance(self.normalizer, PerForeground):
             raise UserError(f"dense detectors take normalizer=PerForeground(), with any count, not {self.normalizer}")
 
@@ -112,8 +116,12 @@ class DenseDetector(nn.Module):
         num_foreground = (labels >= 0).logical_and(labels < self.num_classes).sum()
         divisor = self.normalizer.count(num_foreground)
         trained = self.quality.classification_labels(labels, self.num_classes)
+
+        def classification(_: int | None) -> Tensor:
+            return self.classification_loss(maps.logits, trained, self.num_classes)
+
         losses = {
-            "classification": self.classification_loss(maps.logits, trained, self.num_classes) / divisor,
+            "classification": over(sum_of(self.classification_loss, classification), divisor),
             "bbox_regression": self._box_loss(foreground) * self.normalizer.localization_weight,
         }
         further = self.quality.losses(maps, labels, foreground, self.num_classes)
@@ -157,11 +165,10 @@ class DenseDetector(nn.Module):
             start += count
         scores, example, labels = (torch.cat(parts) for parts in zip(*found, strict=True))
         raw = rows_at(maps.boxes, torch.zeros_like(example), example, 4)
-        boxes = self.coding.decode(raw, anchors.at(example))
-        height, width = size
-        boxes = torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height, width, height]))
+        boxes = clip_boxes_to_image(self.coding.decode(raw, anchors.at(example)), size)
         real = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
-        return self.suppression(boxes[real], scores[real], labels[real])
+        boxes, scores, labels = self.suppression(boxes[real], scores[real], labels[real])
+        return clip_boxes_to_image(boxes, size), scores, labels  # a mean of boxes may pass the border by a rounding
 
     def _scores(self, logits: Tensor, quality: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Scores, examples within the level and classes of one raw map `(1, A*C, H, W)` above the threshold."""

@@ -1,7 +1,7 @@
 """The detectron2 host: detectron2's own detectors, trained on every example.
 
-Importing this registers `SamplingFreeRetinaNet`, `SamplingFreeFCOS`, `SamplingFreeRPN`, `SamplingFreeROIHeads` and
-`SamplingFreeCascadeROIHeads` with detectron2.
+Importing this registers `SamplingFreeRetinaNet`, `SamplingFreeFCOS`, `SamplingFreeRPN`, `SamplingFreeROIHeads`,
+`SamplingFreeCascadeROIHeads`, `ATSS`, `PAA`, `FoveaBox` and `YOLOV3` with detectron2.
 
     cfg.model = make_sampling_free(cfg.model)       # a LazyConfig
     model = instantiate(cfg.model)
@@ -20,6 +20,7 @@ except ImportError as error:
 
 from sampling_free.detectron2.cascade import EveryStage, PerStage, SamplingFreeCascadeROIHeads
 from sampling_free.detectron2.convert import make_sampling_free
+from sampling_free.detectron2.dense import ATSS, PAA, YOLOV3, DarkNet53Backbone, FoveaBox
 from sampling_free.detectron2.fcos import SamplingFreeFCOS
 from sampling_free.detectron2.foreground import counted_head, fit_prior, set_prior
 from sampling_free.detectron2.optimizer import SCALE_OVERRIDES, exempt_scales
@@ -29,8 +30,13 @@ from sampling_free.detectron2.rpn import SamplingFreeRPN
 from sampling_free.detectron2.yacs import add_sampling_free_config
 
 __all__ = [
+    "ATSS",
+    "PAA",
     "SCALE_OVERRIDES",
+    "YOLOV3",
+    "DarkNet53Backbone",
     "EveryStage",
+    "FoveaBox",
     "PerStage",
     "SamplingFreeCascadeROIHeads",
     "SamplingFreeFCOS",

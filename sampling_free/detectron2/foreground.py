@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from sampling_free.detectron2.dense import Dense
 from sampling_free.detectron2.one_stage import OneStage
 from sampling_free.detectron2.rpn import SamplingFreeRPN
 from sampling_free.detectron2.structures import exchanged
@@ -37,13 +38,15 @@ def fit_prior(
 ) -> ForegroundStatistics:
     """Count foreground in `data`, set the bias and the score threshold of a sampling-free model, keep all as buffers.
 
-    One-stage model: N_f and N of its anchors or points give bias (v1 Eq. 10) and threshold N_f / N. Two-stage model:
+    One-stage model: N_f and N of its anchors or points give bias (v1 Eq. 10) and threshold N_f / N; in PAA, where
+    foreground depends on predictions, N_f is that of its candidate stage. Two-stage model:
     those of the RPN's anchors, before any choice among them, give the RPN's bias; the RoI head, where foreground
     depends on proposals and is about one in ten, has neither. Under distributed training the first process counts, for
     all.
 
     Args:
-        model: with a `SamplingFreeRetinaNet`, `SamplingFreeFCOS` or `SamplingFreeRPN`; not yet wrapped.
+        model: with a `SamplingFreeRetinaNet`, `SamplingFreeFCOS`, `SamplingFreeRPN`, or an `ATSS` and the like; not yet
+            wrapped.
         data: a mapped data set, visited in a random order that `seed` fixes, or an iterable of its items or of batches
             of them, as detectron2's training loader gives. An item is a dict with "image" `(3, H, W)` and "instances".
         num_images: how many images to count. Default: until the standard error of the prior is under 2 %, or all (of
@@ -76,7 +79,7 @@ def set_prior(model: Model, prior: float, *, score_threshold: float | None = Non
     """Set the bias of a sampling-free model for a known prior pi, and its score threshold.
 
     Args:
-        model: with a `SamplingFreeRetinaNet`, `SamplingFreeFCOS` or `SamplingFreeRPN`.
+        model: with a `SamplingFreeRetinaNet`, `SamplingFreeFCOS`, `SamplingFreeRPN`, or an `ATSS` and the like.
         prior: pi, strictly between 0 and 1 (v1 Eq. 10).
         score_threshold: of a one-stage model; default pi * C, which is N_f / N. Two-stage models keep theirs.
 
@@ -84,6 +87,8 @@ def set_prior(model: Model, prior: float, *, score_threshold: float | None = Non
         UserError: the model is not sampling-free, `prior` is no probability, or the head is none of detectron2's.
     """
     head = _required_head(model)
+    if isinstance(head, Dense):
+        return head.head.set_prior(prior, score_threshold)
     try:
         bias = bias_of_prior(prior)
     except ValueError as error:
@@ -101,7 +106,7 @@ def set_prior(model: Model, prior: float, *, score_threshold: float | None = Non
 def counted_head(model: Model) -> Any | None:
     """The part of a model whose examples are counted: a one-stage model itself, a two-stage one's RPN; else None."""
     parts = [model, getattr(model, "proposal_generator", None)]
-    return next((part for part in parts if isinstance(part, OneStage | SamplingFreeRPN)), None)
+    return next((part for part in parts if isinstance(part, OneStage | Dense | SamplingFreeRPN)), None)
 
 
 def _required_head(model: Model) -> Any:
@@ -161,7 +166,7 @@ class _Assignment:
         self.head = _required_head(model)
         self.backbone = model.backbone
         self.device = model.device
-        names = self.head.head_in_features if isinstance(self.head, OneStage) else self.head.in_features
+        names = self.head.in_features if isinstance(self.head, SamplingFreeRPN) else self.head.head_in_features
         shapes = self.backbone.output_shape()
         self.strides = [shapes[name].stride for name in names]
 
@@ -170,9 +175,11 @@ class _Assignment:
         height, width = self._padded_size(batch)
         # every level halves the one before and rounds up, as padded convolutions and poolings of stride 2 do
         sizes = [(-(-height // stride), -(-width // stride)) for stride in self.strides]
+        instances = [item["instances"].to(self.device) for item in batch]
+        if isinstance(self.head, Dense):
+            return self.head.labels(sizes, instances).cpu()
         maps = [torch.empty(1, device=self.device).expand(1, 1, *size) for size in sizes]
         anchors = self.head.anchor_generator(maps)
-        instances = [item["instances"].to(self.device) for item in batch]
         if isinstance(self.head, OneStage):
             labels, _ = self.head.label_anchors(anchors, instances)
             return torch.stack(labels).cpu()

@@ -10,13 +10,14 @@ from typing import Any
 from detectron2.config import CfgNode
 
 from sampling_free import heuristics, mechanism
+from sampling_free.detectors import NoQuality, Objectness
 from sampling_free.errors import UserError
 
 
 def add_sampling_free_config(cfg: CfgNode) -> None:
     """Add the node `MODEL.SAMPLING_FREE` to a config of detectron2's, in place, with the defaults of our classes.
 
-    It is read by `MODEL.META_ARCHITECTURE: SamplingFreeRetinaNet` or `SamplingFreeFCOS`,
+    It is read by `MODEL.META_ARCHITECTURE: SamplingFreeRetinaNet`, `SamplingFreeFCOS`, or `ATSS` and the like,
     `MODEL.PROPOSAL_GENERATOR.NAME: SamplingFreeRPN` and `MODEL.ROI_HEADS.NAME: SamplingFreeROIHeads` or
     `SamplingFreeCascadeROIHeads`. What else the method touches has nodes of detectron2's own:
     `MODEL.RPN.BOUNDARY_THRESH` (0 in the released code) and `MODEL.ROI_HEADS.SCORE_THRESH_TEST` (1e-3 there).
@@ -30,6 +31,14 @@ def add_sampling_free_config(cfg: CfgNode) -> None:
     node.BOX_LOSS = "None"  # detectron2's own; RetinaNet takes GHMR()
     node.NORMALIZER = "PerForeground()"
     node.SCALING = "LearnedScaling()"
+    # of ATSS, PAA, FoveaBox and YOLOV3, which read classification loss and scaling above; "None": the detector's own
+    node.DENSE = CfgNode()
+    node.DENSE.NUM_CLASSES = 80
+    node.DENSE.IN_FEATURES = ["p3", "p4", "p5", "p6", "p7"]  # c3, c4, c5 behind DarkNet-53
+    node.DENSE.NORMALIZER = "None"
+    node.DENSE.SCORE_THRESH_TEST = 0.05
+    node.DENSE.QUALITY = "None"  # YOLOV3 takes Objectness(), its own baseline
+    node.DENSE.DARKNET_WEIGHTS = ""  # "DEFAULT" for timm's ImageNet weights
     # of the region proposal network
     node.RPN = CfgNode()
     node.RPN.SAMPLING = "AllExamples()"
@@ -47,6 +56,15 @@ def dense_choices(cfg: CfgNode) -> dict[str, Any]:
     node = cfg.MODEL.get("SAMPLING_FREE")
     names = ("classification_loss", "box_loss", "normalizer", "scaling")
     return {} if node is None else _choices(node, "MODEL.SAMPLING_FREE", *names)
+
+
+def dense_detector_choices(cfg: CfgNode) -> dict[str, Any]:
+    """The arguments of the builders in `sampling_free.detectors`."""
+    node, where = cfg.MODEL.SAMPLING_FREE, "MODEL.SAMPLING_FREE"
+    choices = _choices(node, where, "classification_loss", "scaling")
+    own = _choices(node.DENSE, f"{where}.DENSE", "normalizer", "quality")
+    named = {name: value for name, value in own.items() if value is not None}
+    return choices | named | {"score_threshold": node.DENSE.SCORE_THRESH_TEST}
 
 
 def rpn_choices(cfg: CfgNode) -> dict[str, Any]:
@@ -99,4 +117,5 @@ def _classes() -> dict[str, type]:
     named = {name: getattr(room, name) for room in (mechanism, heuristics) for name in room.__all__}
     no_choices = {"Evidence", "ExampleChoice", "LossScaling", "Predictions", "WeightedChoice"}
     classes = {name: value for name, value in named.items() if isinstance(value, type) and name not in no_choices}
+    classes |= {"NoQuality": NoQuality, "Objectness": Objectness}
     return classes | {"EveryStage": EveryStage, "PerStage": PerStage}
