@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.data import Dataset
 from torchvision.models.detection import FCOS, RetinaNet
 from torchvision.models.detection.image_list import ImageList
@@ -123,7 +125,8 @@ class _Assignment:
         target = {
             name: torch.as_tensor(target[name]).cpu() for name in ("boxes", "labels", "image_id") if name in target
         }
-        images, (target,) = self.model.transform([torch.empty(3, height, width, device="meta")], [target])
+        with _ShapeOfResizing():
+            images, (target,) = self.model.transform([torch.empty(3, height, width, device="meta")], [target])
         sizes = self.sizes(tuple(images.tensors.shape[-2:]))
         if isinstance(self.model, DenseModel):
             return self._labels_of_our_own(sizes, target)
@@ -151,6 +154,15 @@ class _Assignment:
         finally:
             self.model.head = head
         return labels_of_matches([target], matches, num_classes)[0]
+
+
+class _ShapeOfResizing(TorchFunctionMode):
+    """Resize by the nearest neighbour: the same shape, and on the meta device a thousand times faster than bilinear."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is F.interpolate:
+            kwargs = kwargs | {"mode": "nearest", "align_corners": None}
+        return function(*args, **(kwargs or {}))
 
 
 class _ReturnMatches(nn.Module):
