@@ -9,10 +9,11 @@ DETECTRON2_SOURCE := https://github.com/facebookresearch/detectron2.git
 DETECTRON2 := detectron2 @ git+$(DETECTRON2_SOURCE)@02b5c4e295e990042a714712c21dc79b731e8833
 
 # the demo's rows: NAME=CONFIG
-DEMO := "Focal Loss=configs/torchvision/retinanet_shapes_baseline.py" \
+DEMO := "Focal Loss=projects/demo/configs/focal.py" \
         "Cross-entropy=projects/demo/configs/cross_entropy.py" \
         "Sampling-Free=configs/torchvision/retinanet_shapes.py"
-DEMO_FULL := "Sampling-Free v1=projects/demo/configs/v1.py" \
+DEMO_FULL := "Focal Loss of torchvision=configs/torchvision/retinanet_shapes_baseline.py" \
+        "Sampling-Free v1=projects/demo/configs/v1.py" \
         "Released code=projects/demo/configs/released.py" \
         "Bias initialisation only=projects/demo/configs/bias_only.py" \
         "Guided scaling only=projects/demo/configs/guided_only.py" \

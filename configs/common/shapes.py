@@ -31,7 +31,7 @@ dataloader = dict(
         masks=False,
     ),
 )
-# one step down at four fifths; at 0.05 Focal Loss diverges, for nothing in these heads normalises
+# one step down at four fifths
 optimizer.lr = 0.02
 lr_multiplier = steps(800, [640], warmup=40, start=0.1)
 train.update(max_iter=800, eval_period=400, checkpoint_period=200, log_period=5)
