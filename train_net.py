@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from sampling_free import config
+from sampling_free import command_line, config
 from sampling_free.errors import DivergedError, UserError
 from sampling_free.launch import Launch, engine_of
 
@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace) -> dict[str, float]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run, and say mistakes in one sentence."""
     level = logging.INFO if is_first() else logging.WARNING
+    command_line.quiet()
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     try:
         metrics = run(parser().parse_args(argv))

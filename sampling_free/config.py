@@ -14,7 +14,6 @@ import os
 import pydoc
 import re
 import traceback
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,10 +28,8 @@ from sampling_free.errors import UserError
 from sampling_free.lazy import target_path
 
 try:
-    with warnings.catch_warnings():  # detectron2 asks torch for what is deprecated; nobody here can change that
-        warnings.simplefilter("ignore", FutureWarning)
-        from detectron2.config import LazyCall, LazyConfig
-        from detectron2.config import instantiate as _instantiate
+    from detectron2.config import LazyCall, LazyConfig
+    from detectron2.config import instantiate as _instantiate
 
     _load, _apply_overrides = LazyConfig.load, LazyConfig.apply_overrides
 except ImportError:
@@ -74,6 +71,8 @@ def _load_python(path: Path) -> DictConfig:
     try:
         cfg = _load(str(path))
         engine = _load_engine(path)
+    except UserError:
+        raise
     except ModuleNotFoundError as error:
         raise UserError(_missing_module(path, error)) from error
     except Exception as error:

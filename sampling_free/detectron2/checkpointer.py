@@ -9,6 +9,7 @@ import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from torch import nn
 
+from sampling_free.detectron2.checkpoints import PARTS
 from sampling_free.detectron2.training import check_weights
 from sampling_free.errors import UserError
 from sampling_free.runs.folder import save_whole
@@ -127,6 +128,10 @@ class RunCheckpointer(DetectionCheckpointer):
         differing = [f"{name} {what}" for name, what in shapes.items()]
         missing = [name for name in incompatible.missing_keys if name not in shapes]
         differing += [f"{name} is missing" for name in missing]
+        # a model that is not sampling-free has no use for what one adds
+        surplus = [name for name in incompatible.unexpected_keys if not {*name.split(".")} & {*PARTS}]
+        if self._is_strict:
+            differing += [f"{name} is not in the model" for name in surplus]
         absent = len(incompatible.missing_keys)
         foreign = absent == len(self.model.state_dict()) or any(name.startswith("backbone.") for name in shapes)
         if differing and (self._is_strict or foreign):

@@ -7,7 +7,6 @@ checkpoints/last.pth and checkpoints/best.pth (the best bbox/AP), result.json, C
 
 import logging
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -65,15 +64,25 @@ def train(cfg: DictConfig, *, resume: bool = False, launch: Launch | None = None
         DivergedError: a loss was not finite; result.json says so, and the last checkpoint stays.
     """
     launch = launch or Launch()
-    Options.of(cfg.train, launch)  # before any process starts
+    _check(cfg, launch)  # before any process starts
     return run_in_processes(_train_resumed if resume else _train, launch, cfg, launch)
 
 
 def evaluate(cfg: DictConfig, *, launch: Launch | None = None) -> dict[str, float]:
     """Evaluate `train.init_checkpoint`, or without one `checkpoints/last.pth` of the output folder."""
     launch = launch or Launch()
-    Options.of(cfg.train, launch)
+    _check(cfg, launch)
     return run_in_processes(_evaluate, launch, cfg, launch)
+
+
+def _check(cfg: DictConfig, launch: Launch) -> None:
+    """Refuse a config of the other host, whose data are not detectron2's, and options that make no sense."""
+    if "evaluator" not in cfg.dataloader or "_target_" not in cfg.dataloader.train:
+        raise UserError(
+            "this config's data are not detectron2's: it has no dataloader.evaluator; take a config of "
+            "configs/detectron2, or let engine=sampling_free.torchvision.engine run it"
+        )
+    Options.of(cfg.train, launch)
 
 
 def _train_resumed(cfg: DictConfig, launch: Launch) -> dict[str, float]:
@@ -279,9 +288,9 @@ class _Run:
 
     def fit(self, data: TrainingData, start: int) -> None:
         """All iterations from one on."""
+        self.trainer.reset_data_loader(lambda: data.batches(start))
         if comm.is_main_process():
             self.writers.extend(self._writers(start))
-        self.trainer.reset_data_loader(lambda: data.batches(start))
         self.trainer.train(start, self.options.max_iter)
 
     def evaluate(self) -> dict[str, float]:
@@ -315,7 +324,6 @@ def _quiet() -> None:
     logging.getLogger("detectron2.engine.train_loop").addFilter(_is_unexpected)
     for name in ("detectron2.data.common", "detectron2.data.build", "detectron2.evaluation.evaluator"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message="torch.meshgrid")
 
 
 def _is_unexpected(record: logging.LogRecord) -> bool:

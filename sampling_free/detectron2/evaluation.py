@@ -19,6 +19,7 @@ from pycocotools.coco import COCO
 from torch import nn
 
 from sampling_free import config
+from sampling_free.detectron2.loading import require_registered
 from sampling_free.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -114,6 +115,8 @@ def evaluator_of(node: Any, folder: Path, name: str) -> Any:
     if target is COCOEvaluator:
         call |= {"_target_": CocoEvaluator, "dataset_name": call.get("dataset_name", name)}
         call["output_dir"] = call.get("output_dir") or str(folder)
+    if "dataset_name" in call:
+        require_registered(call["dataset_name"], "dataloader.evaluator.dataset_name")
     try:
         return config.instantiate(call, "dataloader.evaluator")
     except AttributeError as error:  # detectron2's catalog, of what the data set does not say about itself

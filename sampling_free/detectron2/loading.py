@@ -166,7 +166,7 @@ def open_data(node: Any, key: str) -> Records:
     names = names_of(node)
     if "names" in node:
         for name in names:
-            _require_registered(name, key)
+            require_registered(name, key)
     try:
         records = config.instantiate(node, key)
     except FileNotFoundError as error:
@@ -177,7 +177,12 @@ def open_data(node: Any, key: str) -> Records:
     return records
 
 
-def _require_registered(name: str, key: str) -> None:
+def require_registered(name: str, key: str) -> None:
+    """Refuse a name that detectron2 does not know.
+
+    Raises:
+        UserError: with the nearest name.
+    """
     registered = DatasetCatalog.list()
     if name not in registered:
         near = difflib.get_close_matches(name, registered, n=1)

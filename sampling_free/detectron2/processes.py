@@ -18,6 +18,7 @@ import torch.distributed
 from detectron2.engine import launch as start_processes
 from detectron2.utils import comm
 
+from sampling_free import command_line
 from sampling_free.errors import DivergedError, UserError
 from sampling_free.launch import Launch
 
@@ -72,6 +73,7 @@ def _join_torchrun() -> None:
 def _report(place: Path, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """Runs in a started process: leaves its result, or its error, in a file named by its rank on this machine."""
     rank = comm.get_local_rank()
+    command_line.quiet()
     level = logging.INFO if rank == 0 else logging.WARNING
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     status = 0

@@ -124,6 +124,11 @@ class _Run:
     logs: bool = True  # whether the run writes metrics.csv and TensorBoard's events
 
     def __post_init__(self) -> None:
+        if "evaluator" in self.cfg.dataloader:
+            raise UserError(
+                "this config's data are detectron2's: it has a dataloader.evaluator; take a config of "
+                "configs/torchvision, or let engine=sampling_free.detectron2.engine run it"
+            )
         check_options(self.cfg.train, self.launch)
         self.folder = writable(self.cfg.train.output_dir)
         _quiet()

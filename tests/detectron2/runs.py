@@ -8,7 +8,7 @@ import torch
 
 from tests.torchvision.runs import ROOT, start, train_net
 
-__all__ = ["CONFIGS", "arguments", "finished", "killed_at", "start", "train_net"]
+__all__ = ["CONFIGS", "ROOT", "arguments", "finished", "killed_at", "start", "train_net"]
 
 CONFIGS = ROOT / "configs" / "detectron2"
 SETTINGS = "{num_train: 24, num_val: 6, size: 64}"

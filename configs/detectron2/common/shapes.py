@@ -4,6 +4,7 @@ import detectron2.data.transforms as T
 from detectron2.config import LazyCall as L
 from detectron2.data import DatasetMapper, build_detection_test_loader, build_detection_train_loader
 from detectron2.evaluation import COCOEvaluator
+from omegaconf import OmegaConf
 
 from sampling_free.detectron2.splits import shapes_split
 
@@ -21,26 +22,29 @@ def split(name):
 
 
 def dataloader(masks=False):
-    return dict(
-        train=L(build_detection_train_loader)(
-            dataset=split("train"),
-            mapper=L(DatasetMapper)(
-                is_train=True,
-                augmentations=[L(T.RandomFlip)(horizontal=True)],
-                image_format="BGR",
-                use_instance_mask=masks,
-                instance_mask_format="bitmask",
+    return OmegaConf.create(
+        dict(
+            train=L(build_detection_train_loader)(
+                dataset=split("train"),
+                mapper=L(DatasetMapper)(
+                    is_train=True,
+                    augmentations=[L(T.RandomFlip)(horizontal=True)],
+                    image_format="BGR",
+                    use_instance_mask=masks,
+                    instance_mask_format="bitmask",
+                ),
+                total_batch_size=8,
+                num_workers=1,
             ),
-            total_batch_size=8,
-            num_workers=1,
+            test=L(build_detection_test_loader)(
+                dataset=split("val"),
+                mapper=L(DatasetMapper)(is_train=False, augmentations=[], image_format="BGR"),
+                batch_size=16,
+                num_workers=0,
+            ),
+            evaluator=L(COCOEvaluator)(dataset_name="${..test.dataset.name}"),
         ),
-        test=L(build_detection_test_loader)(
-            dataset=split("val"),
-            mapper=L(DatasetMapper)(is_train=False, augmentations=[], image_format="BGR"),
-            batch_size=16,
-            num_workers=0,
-        ),
-        evaluator=L(COCOEvaluator)(dataset_name="${..test.dataset.name}"),
+        flags={"allow_objects": True},
     )
 
 

@@ -1,0 +1,6 @@
+"""Faster R-CNN with biased sampling on blood cells, from the COCO files."""
+
+from ....configs.detectron2.common.small import faster_rcnn
+from .common.bccd import dataloader, engine, lr_multiplier, num_classes, optimizer, smallest, train
+
+model = faster_rcnn(num_classes, smallest)

@@ -1,0 +1,6 @@
+"""The same as faster_rcnn.py, from the VOC layout."""
+
+from .common.bccd import data, voc
+from .faster_rcnn import engine, lr_multiplier, model, optimizer, train
+
+dataloader = data(voc)

@@ -1,0 +1,6 @@
+"""The same as retinanet_baseline.py, from the VOC layout."""
+
+from .common.bccd import data, voc
+from .retinanet_baseline import engine, lr_multiplier, model, optimizer, train
+
+dataloader = data(voc)
