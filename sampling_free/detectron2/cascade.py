@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sampling_free.detectron2.evidence import BatchEvidence, BoxHead
 from sampling_free.detectron2.roi_heads import SamplingFreeROIHeads
 from sampling_free.detectron2.structures import chosen
+from sampling_free.detectron2.torchscript import under_name
 from sampling_free.heuristics.applicable import check_sampling
 from sampling_free.mechanism import Evidence, ExampleChoice, LossScaling
 from sampling_free.mechanism.scaling import Losses
@@ -28,7 +29,7 @@ class SamplingFreeCascadeROIHeads(SamplingFreeROIHeads, CascadeROIHeads):
     before each.
     """
 
-    _host_forward = CascadeROIHeads.forward
+    _host_forward = under_name("_host_forward", CascadeROIHeads.forward)
     _kind = "cascade"
 
     @configurable

@@ -16,6 +16,7 @@ from sampling_free.detectron2.checkpoints import load_without_parts
 from sampling_free.detectron2.evidence import BatchEvidence, BoxHead, weighted_loss
 from sampling_free.detectron2.storage import log_scaling, some_storage
 from sampling_free.detectron2.structures import Counts, check_classes, chosen, labels_of_matches
+from sampling_free.detectron2.torchscript import under_name
 from sampling_free.detectron2.yacs import roi_choices
 from sampling_free.errors import UserError
 from sampling_free.heuristics import OnlineHardExamples
@@ -70,9 +71,12 @@ class SamplingFreeROIHeads(StandardROIHeads):
 
     __jit_ignored_attributes__ = ["sampling", "normalizer", "scaling"]
 
-    # under a name of our own, because TorchScript knows no super()
-    _host_forward = StandardROIHeads.forward
+    _host_forward = under_name("_host_forward", StandardROIHeads.forward)
     _kind = "roi"  # for what makes sense here
+
+    # detectron2 says so of its own class when it exports, which the annotations below would hide from TorchScript
+    mask_on: torch.jit.Final[bool]  # type: ignore[misc]
+    keypoint_on: torch.jit.Final[bool]  # type: ignore[misc]
 
     _features: dict[str, Tensor]  # of this batch
     _evidence: Iterator[tuple[int, BatchEvidence]]  # of the images whose proposals are still to be chosen

@@ -41,6 +41,10 @@ class ForegroundStatistics(nn.Module):
         # over images: foreground^2, foreground * examples, examples^2
         self.register_buffer("_sum_of_squares", torch.zeros(3, dtype=torch.int64))
 
+    def __dir__(self) -> list[str]:
+        # torch.jit.trace evaluates every name listed here, and what follows from counts has no value before there are
+        return [name for name in super().__dir__() if not isinstance(getattr(type(self), name, None), property)]
+
     def update(self, labels: Tensor) -> None:
         """Count the labels of N images.
 
