@@ -106,6 +106,7 @@ def test_any_scale_of_logits(seed, scale, shift):
     ours = sigmoid_cross_entropy_sum(rows, labels, C)
     exact = one_hot_reference([rows.double().reshape(1, 200, C).permute(0, 2, 1).unsqueeze(2)], labels[None])
     torch.testing.assert_close(ours.double(), exact, rtol=1e-5, atol=1e-3 * (scale == 1e4))
+    torch.testing.assert_close(gradients(ours, [rows]), gradients(exact, [rows]), rtol=1e-5, atol=1e-6)
 
 
 def test_huge_logits_that_are_all_right_cost_nothing():
@@ -144,13 +145,16 @@ def test_half_precision_logits_are_summed_in_float32(dtype):
         torch.testing.assert_close(grad.double(), expected, rtol=0, atol=torch.finfo(dtype).eps)
 
 
-def test_under_autocast():
-    conv = torch.nn.Conv2d(4, A * C, 1)
-    x, labels = torch.randn(1, 4, 6, 6), torch.randint(-1, C + 1, (1, 36 * A))
-    with torch.autocast("cpu", torch.bfloat16):
-        loss = SigmoidCrossEntropy()([conv(x)], labels, C)
-    assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, one_hot_reference([conv(x)], labels), rtol=1e-2, atol=0)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("num_classes", [1, C])
+def test_under_autocast(num_classes, dtype):
+    conv = torch.nn.Conv2d(4, A * num_classes, 1)
+    x, labels = torch.randn(1, 4, 6, 6), torch.randint(-1, num_classes + 1, (1, 36 * A))
+    with torch.autocast("cpu", dtype):
+        logits = [conv(x)]
+        loss = SigmoidCrossEntropy()(logits, labels, num_classes)
+    assert logits[0].dtype == dtype and loss.dtype == torch.float32
+    torch.testing.assert_close(loss, one_hot_reference([conv(x)], labels, num_classes), rtol=1e-2, atol=0)
     loss.backward()
     assert conv.weight.grad.isfinite().all() and conv.weight.grad.any()
 

@@ -51,6 +51,34 @@ def test_initial_gradient_of_focal_loss():
     assert initial_loss(FocalLoss(0.25, 2.0), 0.01)[1] == pytest.approx(-0.0857, abs=5e-5)
 
 
+@pytest.mark.parametrize(
+    ("prior", "coefficient"), [(0.5, 159_996), (0.01, 80_707), (1e-5, 20_000.2), (1 / 80_000, 0.0)]
+)
+def test_initial_gradient_with_respect_to_the_probability(prior, coefficient):
+    """v2 Eq. 8: |N_f / p - N_b / (1 - p)| with N_f = 1 and N_b = 79,999; Eq. 12 where it vanishes."""
+    slope = initial_loss(sigmoid_cross_entropy_sum, prior)[1] / (prior * (1 - prior))  # dx/dp
+    assert abs(slope) == pytest.approx(coefficient, rel=1e-5, abs=1e-3)
+
+
+def test_gradients_of_focal_loss_with_respect_to_the_probability():
+    """v2 Eq. 10 and 11 at p = 0.01: that of a foreground example and that of a background one."""
+    labels = torch.tensor([0, 1])
+    logits = torch.full((2, 1), bias_of_prior(0.01), dtype=torch.float64, requires_grad=True)
+    (slopes,) = torch.autograd.grad(FocalLoss(0.25, 2.0)(logits, labels, 1), logits)
+    foreground, background = (slopes / (0.01 * 0.99)).flatten().tolist()
+    assert (foreground, background) == (pytest.approx(-26.782, abs=5e-4), pytest.approx(2.2651e-4, abs=5e-9))
+
+
+@pytest.mark.parametrize(("prior", "cross_entropy", "focal"), [(1e-2, 115.73440, 1.13672), (1e-5, 11.62350, 2.87817)])
+def test_initial_losses_of_a_real_detector(prior, cross_entropy, focal):
+    """What detectron2's RetinaNet gives on two images of 256 x 320: 30,272 examples, 219 of them foreground."""
+    labels = torch.full((30_272,), C)
+    labels[:219] = torch.arange(219) % C
+    logits = torch.full((30_272, C), bias_of_prior(prior))
+    assert sigmoid_cross_entropy_sum(logits, labels, C).item() / 219 == pytest.approx(cross_entropy, abs=5e-5)
+    assert FocalLoss(0.25, 2.0)(logits, labels, C).item() / 219 == pytest.approx(focal, abs=2e-5)
+
+
 def test_biases_of_the_priors_that_the_papers_and_the_code_use():
     expected = {1e-2: -4.5951, 3e-3: -5.8061, 1e-4: -9.2102, 1e-5: -11.5129}
     for prior, bias in expected.items():

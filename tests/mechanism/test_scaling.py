@@ -58,6 +58,16 @@ def test_guided_gradients_do_not_see_the_classification_normaliser():
     torch.testing.assert_close(gradient(1.0), gradient(1e4))
 
 
+def test_guided_gradients_do_see_the_localisation_normaliser():
+    x = torch.randn(50, requires_grad=True)
+
+    def gradient(normaliser):
+        losses = {"cls": (x**2).sum(), "loc": torch.tensor(0.3) / normaliser}
+        return torch.autograd.grad(sum(GuidedScaling()(losses, "cls", "loc").values()), x)[0]
+
+    torch.testing.assert_close(gradient(4.0), gradient(1.0) / 4)
+
+
 @given(positive, positive)
 def test_learned_first_call(cls, loc):
     """v2 Eq. 24 at delta = 1: L_loc + L_loc - 0; d total / d delta = L_loc - 1, through delta = d^2."""
