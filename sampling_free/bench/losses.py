@@ -8,6 +8,7 @@ from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
 from sampling_free.bench.measuring import DEVICE, Contestant, Goal, Race
+from sampling_free.heuristics import GHMC
 from sampling_free.heuristics.focal import rows_of_maps
 from sampling_free.mechanism import sigmoid_cross_entropy_sum
 
@@ -43,6 +44,7 @@ def _race(title: str, sizes: Sizes, *, anchors: int, num_classes: int, rounds: i
     torch.manual_seed(0)
     maps = [(torch.randn(1, anchors * num_classes, h, w, device=DEVICE) - 5).requires_grad_() for h, w in sizes]
     labels = _labels(sum(h * w for h, w in sizes) * anchors, num_classes)
+    harmonised = GHMC().to(DEVICE)
     flat = [level.detach() for level in maps]
 
     def backward(loss: Tensor) -> None:
@@ -71,6 +73,7 @@ def _race(title: str, sizes: Sizes, *, anchors: int, num_classes: int, rounds: i
         Contestant("floor: one copy of the logits", each_level(torch.clone)),
         Contestant("floor: one exp and one sigmoid pass", each_level(torch.exp, torch.sigmoid)),
         Contestant("floor: read twice, write once", each_level(torch.sum, torch.clone)),
+        Contestant("`GHMC`", lambda: backward(harmonised(maps, labels, num_classes))),
     ]
     return Race(f"{title}: {labels.shape[1]:,} anchors x {num_classes}", contestants, rounds)
 

@@ -1,0 +1,9 @@
+"""detectron2's Faster R-CNN on the shapes with importance-based sample reweighting, and guided scaling on top."""
+
+from detectron2.config import LazyCall as L
+
+from sampling_free.mechanism import GuidedScaling
+
+from .faster_rcnn_isr_shapes import dataloader, engine, lr_multiplier, model, optimizer, train
+
+model.roi_heads.scaling = L(GuidedScaling)(factor=2.0)

@@ -1,0 +1,12 @@
+"""detectron2's RetinaNet on the shapes with GHM-C in place of Focal Loss."""
+
+from detectron2.config import LazyCall as L
+
+from sampling_free.detectron2 import make_sampling_free
+from sampling_free.heuristics import GHMC
+from sampling_free.mechanism import ConstantScaling
+
+from .....configs.detectron2.retinanet_shapes_baseline import dataloader, engine, lr_multiplier, model, optimizer, train
+
+make_sampling_free(model, classification_loss=L(GHMC)(), scaling=L(ConstantScaling)(w=1.0))
+train.prior = None  # Focal Loss's own

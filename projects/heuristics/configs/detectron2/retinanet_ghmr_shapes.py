@@ -1,0 +1,10 @@
+"""detectron2's RetinaNet on the shapes, sampling-free with GHM-R as the loss that guides."""
+
+from detectron2.config import LazyCall as L
+
+from sampling_free.heuristics import GHMR
+
+from .....configs.detectron2.retinanet_shapes import dataloader, engine, lr_multiplier, model, optimizer, train
+
+model.box_loss = L(GHMR)()
+model.normalizer.localization_weight = 10.0

@@ -1,0 +1,9 @@
+"""detectron2's RetinaNet on the shapes with GHM-C, the optimal bias and guided scaling on top of it."""
+
+from detectron2.config import LazyCall as L
+
+from sampling_free.heuristics import GHMC
+
+from .....configs.detectron2.retinanet_shapes import dataloader, engine, lr_multiplier, model, optimizer, train
+
+model.classification_loss = L(GHMC)()
