@@ -1,0 +1,87 @@
+"""Sampling-free training steps: what trains, what is logged, with an event storage and without."""
+
+import pytest
+
+pytest.importorskip("detectron2", reason="detectron2 is not installed: `make setup-detectron2`")
+
+import torch
+from detectron2.utils.events import EventStorage
+
+from sampling_free.detectron2 import make_sampling_free
+from sampling_free.errors import UserError
+from tests.detectron2 import small
+
+EVERY = [*small.ONE_STAGE, *small.TWO_STAGE, small.keypoint_rcnn]
+NAMES = {
+    small.retinanet: {"raw/loss_cls", "raw/loss_box_reg", "ratio", "delta", "num_pos_anchors"},
+    small.fcos: {"raw/loss_fcos_cls", "raw/loss_fcos_loc", "raw/loss_fcos_ctr", "ratio", "delta", "num_pos_anchors"},
+}
+TWO_STAGE_NAMES = {"raw/loss_rpn_cls", "raw/loss_rpn_loc", "rpn/ratio", "roi_head/ratio", "rpn/num_pos_anchors"}
+
+
+def model_of(builder):
+    return small.built(make_sampling_free(builder()))
+
+
+@pytest.mark.parametrize("builder", EVERY)
+def test_an_event_storage_is_written_to_and_not_missed(builder):
+    with EventStorage() as storage:
+        logged, gradients = small.losses_and_gradients(model_of(builder), small.batch())
+    silent, others = small.losses_and_gradients(model_of(builder), small.batch())
+    assert list(silent) == list(logged)
+    assert all(torch.equal(silent[name], loss) for name, loss in logged.items())
+    assert all(gradient is None or torch.equal(others[name], gradient) for name, gradient in gradients.items())
+    values = {name: value for name, (value, _) in storage.latest().items()}
+    assert NAMES.get(builder, TWO_STAGE_NAMES) <= set(values)
+    assert all(torch.isfinite(torch.tensor(value)) for value in values.values())
+
+
+@pytest.mark.parametrize("builder", [small.faster_rcnn, small.mask_rcnn, small.keypoint_rcnn])
+def test_classification_is_guided_by_localisation_alone(builder):
+    """v1 Eq. 7: numerically the scaled loss is that of the boxes, twice it in the RoI head."""
+    losses, _ = small.losses_and_gradients(model_of(builder), small.batch())
+    assert torch.isclose(losses["loss_rpn_cls"], losses["loss_rpn_loc"])
+    assert torch.isclose(losses["loss_cls"], 2 * losses["loss_box_reg"])
+
+
+@pytest.mark.parametrize(("builder", "name"), [(small.mask_rcnn, "loss_mask"), (small.keypoint_rcnn, "loss_keypoint")])
+def test_masks_and_keypoints_see_every_foreground_proposal_and_keep_their_weight(builder, name, monkeypatch):
+    model = model_of(builder)
+    head = "mask_head" if name == "loss_mask" else "keypoint_head"
+    seen = []
+    own = type(getattr(model.roi_heads, head)).forward
+
+    def watched(self, features, instances):
+        seen.append(sum(len(image) for image in instances))
+        return own(self, features, instances)
+
+    monkeypatch.setattr(type(getattr(model.roi_heads, head)), "forward", watched)
+    with EventStorage() as storage:
+        losses, gradients = small.losses_and_gradients(model, small.batch())
+    foreground = 2 * storage.latest()["roi_head/num_fg_samples"][0]
+    assert seen == [foreground] and foreground > 0
+    assert losses[name] > 0 and f"raw/{name}" not in storage.latest()  # it goes through no scale
+    assert all(gradient is not None for part, gradient in gradients.items() if head in part)
+
+
+# detectron2's own logging of keypoints warns of such a batch
+@pytest.mark.parametrize("builder", [*small.ONE_STAGE, *small.TWO_STAGE])
+def test_batches_without_boxes_teach_background(builder):
+    model = model_of(builder)
+    small.losses_and_gradients(model, small.batch())  # the running ratio and count
+    losses, gradients = small.losses_and_gradients(model, small.batch(empty=(0, 1)))
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    (layer,) = (
+        gradients[name]
+        for name in gradients
+        if name.endswith(("head.cls_score.weight", "rpn_head.objectness_logits.weight"))
+    )
+    assert layer.abs().sum() > 0
+
+
+@pytest.mark.parametrize("builder", EVERY)
+def test_a_class_out_of_range_is_refused(builder):
+    items = small.batch()
+    items[1]["instances"].gt_classes[0] = small.NUM_CLASSES
+    with pytest.raises(UserError, match=f"class {small.NUM_CLASSES} of image 1"), EventStorage():
+        model_of(builder).train()(items)
