@@ -11,6 +11,7 @@ from sampling_free.errors import UserError
 def quiet() -> None:
     """Ignore what detectron2 asks of torch though it is deprecated: nobody here can change that."""
     warnings.filterwarnings("ignore", message=".torch.jit.script. is deprecated", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=".broadcast_buffers. is deprecated", category=FutureWarning)
     warnings.filterwarnings("ignore", message="torch.meshgrid")
 
 

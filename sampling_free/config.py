@@ -14,6 +14,7 @@ import os
 import pydoc
 import re
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,10 @@ from sampling_free.errors import UserError
 from sampling_free.lazy import target_path
 
 try:
-    from detectron2.config import LazyCall, LazyConfig
-    from detectron2.config import instantiate as _instantiate
+    with warnings.catch_warnings():  # detectron2 asks torch for what is deprecated; nobody here can change that
+        warnings.simplefilter("ignore", FutureWarning)
+        from detectron2.config import LazyCall, LazyConfig
+        from detectron2.config import instantiate as _instantiate
 
     _load, _apply_overrides = LazyConfig.load, LazyConfig.apply_overrides
 except ImportError:

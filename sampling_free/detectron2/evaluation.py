@@ -61,14 +61,15 @@ class CocoEvaluator(COCOEvaluator):
         return sorted({*tasks, "segm"}) if self._has_masks else tasks
 
     def _eval_predictions(self, predictions: list[dict[str, Any]], img_ids: Any = None) -> None:
+        results = [result for prediction in predictions for result in prediction["instances"]]
+        tasks = self._tasks or self._tasks_from_predictions(results)  # afterwards all have masks, made of boxes
         with contextlib.redirect_stdout(io.StringIO()) as said:  # standard output is for results
             super()._eval_predictions(predictions, img_ids)
         logger.debug("%s", said.getvalue())
         if self._folder is None:
             return
-        results = [result for prediction in predictions for result in prediction["instances"]]
         kinds = {"bbox": "bbox", "segm": "segmentation", "keypoints": "keypoints"}
-        for task in self._tasks or self._tasks_from_predictions(results):
+        for task in tasks:
             wanted = ("image_id", "category_id", "score", kinds[task])
             chosen = [{name: result[name] for name in wanted} for result in results]
             (self._folder / f"coco_results_{task}.json").write_text(json.dumps(chosen))

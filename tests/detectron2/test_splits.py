@@ -239,6 +239,7 @@ def test_coco_figures_of_one_who_finds_all_half_or_nothing(shapes, tmp_path, cap
     assert sorted((r["image_id"], r["category_id"]) for r in results) == sorted(
         (a["image_id"], a["category_id"]) for a in annotations
     )
+    assert not (tmp_path / "coco_results_segm.json").exists()
     curves = json.loads((tmp_path / "precision_recall.json").read_text())
     assert np.mean(curves["mean over IoU"]) == pytest.approx(1) and set(curves["classes at IoU 0.5"]) == set(CLASSES)
     assert 0 < figures(node, COCOEvaluator, tmp_path, share=0.5)["bbox/AP"] < 100
