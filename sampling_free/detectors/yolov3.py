@@ -23,6 +23,11 @@ COCO_ANCHORS = (  # (width, height) in pixels, by level, finest first
     ((30, 61), (62, 45), (59, 119)),
     ((116, 90), (156, 198), (373, 326)),
 )
+SMALL_ANCHORS = (  # for objects of 5 to 50 px, on strides 4, 8 and 16
+    ((6, 6), (9, 8), (9, 11)),
+    ((13, 12), (14, 17), (19, 16)),
+    ((22, 22), (29, 28), (41, 40)),
+)
 
 
 class YoloHead(nn.Module):

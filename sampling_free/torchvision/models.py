@@ -13,18 +13,13 @@ from torchvision.models.detection.retinanet import RetinaNetHead
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from sampling_free.detectors import DenseDetector, atss, foveabox, paa, yolov3
+from sampling_free.detectors.yolov3 import SMALL_ANCHORS
 from sampling_free.torchvision.dense import DenseModel
 from sampling_free.torchvision.pretraining import resnet10, shapes_resnet10
 
 _Model = TypeVar("_Model", bound=nn.Module)
 
 _WIDTH = 64  # channels of pyramid and heads; 256 would spend four fifths of the time in the heads
-
-_SMALL_ANCHORS = (  # of YOLOv3, for objects of 5 to 50 px
-    ((6, 6), (9, 8), (9, 11)),
-    ((13, 12), (14, 17), (19, 16)),
-    ((22, 22), (29, 28), (41, 40)),
-)
 
 
 def _pyramid(levels: list[int], weights_backbone: str | None, **options: Any) -> BackboneWithFPN:
@@ -115,7 +110,7 @@ def yolov3_resnet10(
     """YOLOv3 on stages of strides 4, 8 and 16; arguments as `atss_resnet10_fpn`."""
     body = resnet10() if weights_backbone is None else shapes_resnet10(weights_backbone)
     stages = IntermediateLayerGetter(body, {f"layer{level}": str(level) for level in (1, 2, 3)})
-    head = yolov3(num_classes, in_channels=(64, 128, 256), strides=(4, 8, 16), anchors=_SMALL_ANCHORS, **options)
+    head = yolov3(num_classes, in_channels=(64, 128, 256), strides=(4, 8, 16), anchors=SMALL_ANCHORS, **options)
     return _fast(DenseModel(stages, head, min_size=size, max_size=2 * size))
 
 

@@ -1,0 +1,16 @@
+"""PAA R-50-FPN 1x with Focal Loss on COCO: the baseline.
+
+The released code's README: 40.4 AP on val (theirs, on another code base).
+
+python train_net.py --config-file configs/detectron2/paa_R_50_FPN_1x_baseline.py --num-gpus 8
+
+90,000 iterations at batch 16: meant for 8 GPUs; not run here.
+"""
+
+from .common.dense import dense
+from .common.zoo import engine, recipe
+
+dataloader, lr_multiplier, _, optimizer, train = recipe("COCO-Detection/fcos_R_50_FPN_1x.py")
+model = dense("paa")
+model.backbone.bottom_up.freeze_at = 2
+train.update(output_dir="output/detectron2/paa_R_50_FPN_1x_baseline", prior=None)
