@@ -1,12 +1,15 @@
+import csv
 import json
+import math
 import shutil
 import signal
 import time
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.torchvision.runs import arguments, start, train_net
+from tests.torchvision.runs import CONFIGS, arguments, start, train_net
 
 # Lightning and its neighbours warn of things that a test of our command line is not about
 pytestmark = pytest.mark.filterwarnings("default")
@@ -27,12 +30,12 @@ def folder(finished, tmp_path):
     return tmp_path
 
 
-def failing(capsys, argv, status=2):
-    """The one sentence that a command line says when it fails."""
+def failing(capsys, argv, status=2, *, last=True):
+    """The one sentence that a command line says when it fails; not the last line where a list follows."""
     assert train_net().main(argv) == status
     lines = capsys.readouterr().err.strip().splitlines()
     said = [line for line in lines if line.startswith(("error: ", "diverged: "))]
-    assert len(said) == 1 and said[0] == lines[-1], lines
+    assert len(said) == 1 and (said[0] == lines[-1]) == last, lines
     assert "Traceback" not in "".join(lines)
     return said[0]
 
@@ -56,6 +59,34 @@ def test_a_run_leaves_what_it_promises(finished):
     header = (run / "metrics.csv").read_text().splitlines()[0].split(",")
     assert {"step", "classification", "raw/classification", "ratio", "lr", "bbox/AP"} <= set(header)
     assert list((run / "tensorboard").glob("events*"))
+
+
+def test_tensorboard_shows_what_the_csv_holds(finished):
+    events = EventAccumulator(str(finished / "run" / "tensorboard"))
+    events.Reload()
+    shown = {tag: {e.step: e.value for e in events.Scalars(tag)} for tag in events.Tags()["scalars"]}
+    with (finished / "run" / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for name in ("classification", "raw/bbox_regression", "ratio", "delta", "num_foreground", "lr", "bbox/AP50"):
+        held = {int(row["step"]): float(row[name]) for row in rows if row[name]}
+        assert held and shown[name] == pytest.approx(held), name
+
+
+def test_the_log_tells_raw_losses_from_scaled_ones(finished):
+    """Scaled losses say nothing by themselves: classification is delta times the guide, whatever was learned."""
+    with (finished / "run" / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        value = {name: float(text) for name, text in row.items() if text}
+        assert value["classification"] == pytest.approx(
+            value["delta"] * value["ratio"] * value["raw/classification"], rel=1e-5
+        )
+        if value["num_foreground"]:
+            assert value["ratio"] == pytest.approx(value["raw/bbox_regression"] / value["raw/classification"], rel=1e-5)
+        regularizer = value["classification/regularizer"]
+        assert regularizer == pytest.approx(-math.log(value["delta"]), abs=1e-6)
+        total = value["classification"] + value["bbox_regression"] + regularizer
+        assert value["total_loss"] == pytest.approx(total, rel=1e-5)
 
 
 def test_the_last_iteration_is_evaluated_once_whatever_the_period(finished):
@@ -154,6 +185,36 @@ def test_data_that_cannot_train(folder, capsys):
     assert "the training data has no box at all: there is no foreground" in failing(capsys, arguments(folder))
     annotations(folder, images=[])
     assert f"{file} has no usable image: the data set is empty" in failing(capsys, arguments(folder))
+
+
+def test_a_label_that_no_category_has_is_dropped_and_said_or_refused(folder, capsys, caplog):
+    file = folder / "data" / "annotations" / "instances_train.json"
+    boxes = json.loads(file.read_text())["annotations"]
+    annotations(folder, annotations=[boxes[0] | {"category_id": 99}, *boxes[1:]])
+    said = failing(capsys, arguments(folder, "+dataloader.train.dataset.strict=true"), last=False)
+    assert f"{file} has problems, and strict is set" in said
+    assert train_net().main(arguments(folder, "train.max_iter=1")) == 0
+    assert f"{file}: 1 bad annotation dropped\n  1 x unknown category: annotation 1 of image" in caplog.text
+
+
+def test_coco_that_is_not_there(tmp_path, capsys):
+    argv = ["--config-file", str(CONFIGS / "retinanet_coco.py"), f"train.output_dir={tmp_path}"]
+    argv += [f"dataloader.{split}.dataset.root={tmp_path}/coco" for split in ("train", "test")]
+    said = failing(capsys, argv)
+    assert f"there is no data set at {tmp_path}/coco" in said and "COCO_ROOT" in said
+
+
+def test_a_corrupt_image_in_evaluation_is_named(finished, folder, capsys):
+    image = sorted((folder / "data" / "val").glob("*.jpg"))[2]
+    image.write_bytes(image.read_bytes()[:400])
+    weights = finished / "run" / "checkpoints" / "last.ckpt"
+    argv = arguments(folder, f"train.init_checkpoint={weights}", options=["--eval-only"])
+    assert f"image {image} cannot be read" in failing(capsys, argv)
+
+
+def test_nothing_to_evaluate(folder, capsys):
+    said = failing(capsys, arguments(folder, options=["--eval-only"]))
+    assert f"there are no weights at {folder}/run/checkpoints/last.ckpt" in said
 
 
 def test_data_that_cannot_be_scored(finished, folder, capsys, caplog):
