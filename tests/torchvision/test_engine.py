@@ -2,17 +2,21 @@ import copy
 import csv
 import json
 import math
+import socket
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from sampling_free import config
+from sampling_free.data import generate_shapes
+from sampling_free.data.shapes import ShapesSettings
 from sampling_free.torchvision import engine, make_sampling_free
 from sampling_free.torchvision.callbacks import AtomicCheckpointIO
 from sampling_free.torchvision.training import computing_losses
 from tests.torchvision import tiny
-from tests.torchvision.runs import CONFIGS, arguments, start
+from tests.torchvision.runs import CONFIGS, SETTINGS, arguments, start
 
 pytestmark = pytest.mark.filterwarnings("default")  # Lightning's own warnings are not what is tested
 
@@ -20,7 +24,9 @@ pytestmark = pytest.mark.filterwarnings("default")  # Lightning's own warnings a
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """A folder whose `data` all tests share; each run has a folder of its own beside it."""
-    return tmp_path_factory.mktemp("engine")
+    folder = tmp_path_factory.mktemp("engine")
+    generate_shapes(folder / "data", ShapesSettings(**yaml.safe_load(SETTINGS)))
+    return folder
 
 
 def tiny_config(data, run, *overrides, name="retinanet_shapes.py"):
@@ -172,3 +178,21 @@ def test_two_processes_share_the_batch_and_speak_once(data, tmp_path):
     assert len([line for line in out.splitlines() if line.startswith("bbox/AP ")]) == 1
     assert json.loads((tmp_path / "run" / "result.json").read_text())["iterations"] == 2
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 3
+
+
+def test_two_machines_train_one_model(data, tmp_path):
+    """Two real launches that know of each other by --dist-url alone: the shares of one batch, the same weights."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    processes = []
+    for rank in range(2):
+        folder = tmp_path / str(rank)
+        folder.mkdir()
+        (folder / "data").symlink_to(data / "data")
+        options = ["--num-machines", "2", "--machine-rank", str(rank), "--dist-url", address]
+        processes.append(start(arguments(folder, "train.prior=0.01", "train.max_iter=1", options=options)))
+    said = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    result = json.loads((tmp_path / "0" / "run" / "result.json").read_text())
+    assert result["iterations"] == 1 and not (tmp_path / "1" / "run" / "result.json").exists()
