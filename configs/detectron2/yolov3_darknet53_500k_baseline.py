@@ -8,15 +8,12 @@ python train_net.py --config-file configs/detectron2/yolov3_darknet53_500k_basel
 """
 
 from ..common.schedules import steps
-from .common.dense import yolov3
+from .common.dense import at_sizes_of_yolov3, yolov3
 from .common.zoo import engine, recipe
 
 dataloader, _, _, optimizer, train = recipe("COCO-Detection/fcos_R_50_FPN_1x.py")
 model = yolov3()
-for split in (dataloader.train, dataloader.test):
-    split.mapper.image_format = "RGB"
-    split.mapper.augmentations[0].update(short_edge_length=608, max_size=608)
-dataloader.train.mapper.augmentations[0].short_edge_length = list(range(320, 609, 32))
+at_sizes_of_yolov3(dataloader)
 dataloader.train.total_batch_size = 64
 # darknet's rate is 1e-3 for sums over the images; here they are divided by the foreground, seven or so an image
 optimizer.update(lr=0.01, weight_decay=5e-4)

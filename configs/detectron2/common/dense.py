@@ -34,6 +34,14 @@ def yolov3(num_classes=80):
     return _model(YOLOV3, L(DarkNet53Backbone)(weights="DEFAULT"), head, ["c3", "c4", "c5"], mean, std)
 
 
+def at_sizes_of_yolov3(dataloader):
+    """In place: RGB within 608 px, in training from 320 px on."""
+    for split in (dataloader.train, dataloader.test):
+        split.mapper.image_format = "RGB"
+        split.mapper.augmentations[0].update(short_edge_length=608, max_size=608)
+    dataloader.train.mapper.augmentations[0].short_edge_length = list(range(320, 609, 32))
+
+
 def small_dense(name, num_classes):
     """ATSS, PAA or FoveaBox on a ResNet of one block a stage, levels P2 to P6."""
     options = dict(norm=detectors.group_norm) if name == "foveabox" else dict(anchor_scale=3.0)
