@@ -87,8 +87,8 @@ def _two_stage(name, num_classes, smallest):
     rpn, heads = model.proposal_generator, model.roi_heads
     rpn.head.in_channels = _WIDTH
     rpn.anchor_generator.sizes = [[smallest * 2**level] for level in range(5)]
-    # 1000 proposals would be one every 2 x 2 pixels
-    rpn.update(pre_nms_topk=(1000, 500), post_nms_topk=(200, 200), smooth_l1_beta=1 / 9)
+    # 1000 proposals would be one every 2 x 2 pixels, and RoIAlign half the time
+    rpn.update(pre_nms_topk=(1000, 500), post_nms_topk=(100, 100), smooth_l1_beta=1 / 9)
     heads.box_pooler.update(canonical_box_size=56, canonical_level=4)
     cascade = "box_heads" in heads
     for head in heads.box_heads if cascade else [heads.box_head]:
