@@ -14,3 +14,4 @@ dataloader, lr_multiplier, _, optimizer, train = recipe("COCO-Detection/fcos_R_5
 model = dense("foveabox")
 model.backbone.bottom_up.freeze_at = 2
 train.update(output_dir="output/detectron2/foveabox_R_50_FPN_1x_baseline", prior=None)
+train.clip_grad = 35  # the authors' own

@@ -13,4 +13,4 @@ from sampling_free.torchvision import foveabox_resnet50_fpn
 from ..common.coco import dataloader, engine, lr_multiplier, num_classes, optimizer, train
 
 model = L(foveabox_resnet50_fpn)(num_classes=num_classes, weights_backbone="DEFAULT")
-train.output_dir = "output/foveabox_coco"
+train.update(output_dir="output/foveabox_coco", clip_grad=35)  # the authors' own clip
