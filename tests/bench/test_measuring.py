@@ -1,6 +1,6 @@
 import torch
 
-from sampling_free.bench import losses, measuring
+from sampling_free.bench import losses, measuring, samplers
 from sampling_free.bench.measuring import Contestant, Goal, Race, goals_table
 
 
@@ -44,3 +44,9 @@ def test_losses_race_runs_whole():
     race, rpn = (race.run() for race in losses.races(quick=True))
     assert len(losses.goals(race)) == (1 if measuring.DEVICE == "cuda" else 4)
     assert all(contestant.median > 0 for contestant in [*race.contestants, *rpn.contestants])
+
+
+def test_samplers_race_runs_whole():
+    assert [race.title.split(":")[0] for race in samplers.races()][:2] == ["Choosing anchors", "Choosing proposals"]
+    anchors, proposals, boxes = (race.run() for race in samplers.races(quick=True))
+    assert [len(race.contestants) for race in (anchors, proposals, boxes)] == [4, 5, 2]

@@ -4,6 +4,8 @@ import math
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 
 from sampling_free.heuristics import GHMC, GHMR
 from sampling_free.mechanism import PerForeground, PerImage
@@ -153,3 +155,25 @@ def test_impossible_settings_are_refused():
             attempt()
     with pytest.raises(ValueError, match="mu > 0"):
         GHMR(0)
+
+
+def count_in_two_processes(rank, folder):
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    logits, labels = torch.load(f"{folder}/batch.pt", weights_only=True)
+    loss = GHMC(momentum=0.0)
+    half = slice(0, 12) if rank == 0 else slice(12, 40)
+    torch.save([loss(logits[half], labels[half], 3), loss.density.counts], f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_are_one_mini_batch(tmp_path):
+    batch = torch.randn(40, 3), torch.randint(-1, 4, (40,))
+    torch.save(list(batch), tmp_path / "batch.pt")
+    whole = GHMC(momentum=0.0)
+    expected = whole(*batch, 3)
+    mp.spawn(count_in_two_processes, args=(str(tmp_path),), nprocs=2)
+    found = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    # gradients are averaged over processes, and so losses are to be
+    torch.testing.assert_close((found[0][0] + found[1][0]) / 2, expected)
+    for _, counts in found:
+        torch.testing.assert_close(2 * counts, whole.density.counts)
