@@ -2,7 +2,7 @@
 
 python train_net.py --config-file configs/torchvision/yolov3_shapes_baseline.py
 
-About 2 minutes on 2 cores.
+A few minutes on 2 cores.
 """
 
 from sampling_free.config import LazyCall as L
