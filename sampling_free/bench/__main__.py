@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from sampling_free.bench import losses, samplers, torchvision_steps
+from sampling_free.bench import assignment, losses, samplers, torchvision_steps
 from sampling_free.bench.measuring import DEVICE, Goal, Race, goals_table
 
 
@@ -32,6 +32,8 @@ def _measurements(*, quick: bool) -> "list[tuple[list[Race], list[Goal]]]":
     """Races that were run, and what they say of the goals; one part's models are gone before the next's are built."""
     loss, objectness = [race.run() for race in losses.races(quick=quick)]
     parts = [([loss, objectness], losses.goals(loss)), ([race.run() for race in samplers.races(quick=quick)], [])]
+    assigned = [race.run() for race in assignment.races(quick=quick)]
+    parts.append((assigned, assignment.goals(*assigned)))
     hosts = [torchvision_steps]
     if importlib.util.find_spec("detectron2"):
         from sampling_free.bench import detectron2_steps
