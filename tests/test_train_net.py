@@ -268,7 +268,11 @@ def test_weights_that_are_not_finite_are_not_saved(folder, capsys):
 
 
 def test_ctrl_c_ends_with_a_word(folder):
-    process = start(arguments(folder, "train.max_iter=100000", "train.eval_period=0"))
+    # a shell without a terminal has its background jobs ignore Ctrl-C, and so would this one
+    process = start(
+        arguments(folder, "train.max_iter=100000", "train.eval_period=0"),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     log = folder / "run" / "metrics.csv"
     while not (log.is_file() and len(log.read_text().splitlines()) > 2):
         assert process.poll() is None, process.communicate()
