@@ -164,6 +164,7 @@ def test_rpn(empty):
     ours = rpn.losses(scene.per_level, our_logits, scene.objectness, our_deltas, scene.matched)
 
     rpn = torchvision.make_sampling_free(tiny.seeded(tiny.faster_rcnn)).rpn
+    rpn._overlaps = [None] * N  # for a choice that looks at them
     wanted = rpn.box_coder.encode(scene.matched, [scene.anchors] * N)
     logits, deltas = torch.cat(their_logits, dim=1).reshape(-1, 1), torch.cat(their_deltas, dim=1).reshape(-1, 4)
     theirs = rpn._scaled(*rpn.compute_loss(logits, deltas, [label.float() for label in scene.objectness], wanted))
@@ -186,7 +187,8 @@ def test_roi_heads(empty):
         Instances((SIZE, SIZE), proposal_boxes=Boxes(scene.anchors), gt_boxes=Boxes(boxes), gt_classes=classes)
         for boxes, classes in zip(scene.matched, scene.labels, strict=True)
     ]
-    heads._count(proposals)
+    heads._weights = []  # every example counts alike
+    heads._keep(proposals)
     with EventStorage():
         ours = heads._scaled(heads.box_predictor.losses((our_scores, our_deltas), proposals))
 

@@ -240,9 +240,8 @@ def test_a_corrupt_image_is_named(folder, capsys, workers):
 
 
 def test_divergence_names_loss_iteration_and_images_and_keeps_the_last_good_checkpoint(folder, capsys):
-    argv = arguments(
-        folder, "train.max_iter=30", "train.checkpoint_period=1", "lr_multiplier.schedulers.0.end_value=1e30"
-    )
+    late = ["lr_multiplier.schedulers.0.end_value=1e30", "lr_multiplier.lengths=[0.1,0.9]"]
+    argv = arguments(folder, "train.max_iter=30", "train.checkpoint_period=1", *late)
     said = failing(capsys, argv, status=3)
     result = json.loads((folder / "run" / "result.json").read_text())
     assert result["diverged"] and result["reason"] in said

@@ -165,7 +165,7 @@ def test_detections_are_rows_above_the_threshold_decoded_and_suppressed(name, fo
     certain = all_rows(maps.quality, 1).sigmoid() if maps.quality else torch.ones_like(scores)
     ranked = {"atss": (scores * certain).sqrt(), "paa": (scores * certain).sqrt()}.get(name, scores * certain)
     compared = ranked if form == "baseline" and name == "yolov3" else scores
-    model.score_threshold.fill_(float(compared.quantile(0.6)))
+    model.score_threshold.fill_(compared.detach().quantile(0.6))
     for image, found in enumerate(model.detections(maps, sizes)):
         boxes = model.coding.decode(raws[image], anchors)
         height, width = sizes[image]
