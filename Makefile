@@ -19,6 +19,8 @@ DEMO_FULL := "Focal Loss of torchvision=configs/torchvision/retinanet_shapes_bas
         "Guided scaling only=projects/demo/configs/guided_only.py" \
         "Faster R-CNN biased=configs/torchvision/faster_rcnn_shapes_baseline.py" \
         "Faster R-CNN Sampling-Free=configs/torchvision/faster_rcnn_shapes.py"
+# schedules are shares of the run, so they shrink with it
+DEMO_SHORT := -- train.max_iter=700 train.eval_period=350
 QUICK_DATA := settings='{size: 64, num_train: 64, num_val: 16}'
 DEMO_QUICK := -- train.max_iter=30 train.eval_period=30 model.model.weights_backbone=null \
         $(foreach split,train test,dataloader.$(split).dataset.root=output/data/shapes-quick dataloader.$(split).dataset.$(QUICK_DATA))
@@ -53,8 +55,10 @@ demo: $(READY) ## train RetinaNet three ways on generated images and compare; FU
 ifdef QUICK
 	$(BIN)/python -m sampling_free.compare --output output/demo-quick \
 	  "Sampling-Free=configs/torchvision/retinanet_shapes.py" $(DEMO_QUICK)
+else ifdef FULL
+	$(BIN)/python -m sampling_free.compare --output output/demo-full $(DEMO) $(DEMO_FULL)
 else
-	$(BIN)/python -m sampling_free.compare --output output/demo $(DEMO) $(if $(FULL),$(DEMO_FULL))
+	$(BIN)/python -m sampling_free.compare --output output/demo $(DEMO) $(DEMO_SHORT)
 endif
 
 test: $(READY) ## run the tests
