@@ -1,4 +1,4 @@
-"""Blood cells (BCCD, 205 images to train, 87 to evaluate): COCO files or VOC layout in $BCCD_ROOT, at 160 px."""
+"""Blood cells (BCCD, 205 images to train, 72 to evaluate): COCO files or VOC layout in $BCCD_ROOT, at 160 px."""
 
 import os
 
