@@ -9,7 +9,10 @@ from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.detection import FCOS, FasterRCNN, MaskRCNN, RetinaNet
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.retinanet import RetinaNetHead
+from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from sampling_free.detectors import DenseDetector, atss, foveabox, paa, yolov3
@@ -19,6 +22,7 @@ from sampling_free.torchvision.pretraining import resnet10, shapes_resnet10
 
 _Model = TypeVar("_Model", bound=nn.Module)
 
+_REPRESENTATION = 256  # units of the box head
 _WIDTH = 64  # channels of pyramid and heads; 256 would spend four fifths of the time in the heads
 
 
@@ -70,18 +74,18 @@ def fasterrcnn_resnet10_fpn(
     num_classes: int, size: int = 64, smallest: int = 8, weights_backbone: str | None = None, **options: Any
 ) -> FasterRCNN:
     """Faster R-CNN on levels P2 to P6, one anchor size a level; arguments as `retinanet_resnet10_fpn`."""
-    return _fast(
-        FasterRCNN(_pyramid([1, 2, 3, 4], weights_backbone), num_classes, **_two_stage(size, smallest), **options)
-    )
+    options = _two_stage(num_classes, size, smallest) | options
+    return _fast(FasterRCNN(_pyramid([1, 2, 3, 4], weights_backbone), **options))
 
 
 def maskrcnn_resnet10_fpn(
     num_classes: int, size: int = 64, smallest: int = 8, weights_backbone: str | None = None, **options: Any
 ) -> MaskRCNN:
     """Mask R-CNN on levels P2 to P6; arguments as `retinanet_resnet10_fpn`."""
-    return _fast(
-        MaskRCNN(_pyramid([1, 2, 3, 4], weights_backbone), num_classes, **_two_stage(size, smallest), **options)
-    )
+    options = _two_stage(num_classes, size, smallest) | options
+    head, predictor = MaskRCNNHeads(_WIDTH, (_WIDTH,) * 4, 1), MaskRCNNPredictor(_WIDTH, _WIDTH, num_classes)
+    options = {"mask_head": head, "mask_predictor": predictor} | options
+    return _fast(MaskRCNN(_pyramid([1, 2, 3, 4], weights_backbone), **options))
 
 
 def atss_resnet10_fpn(num_classes: int, **options: Any) -> DenseModel:
@@ -127,14 +131,18 @@ def _dense(
     return _fast(DenseModel(pyramid, head, min_size=size, max_size=2 * size))
 
 
-def _two_stage(size: int, smallest: int) -> dict[str, Any]:
+def _two_stage(num_classes: int, size: int, smallest: int) -> dict[str, Any]:
     anchors = AnchorGenerator(tuple((smallest * 2**level,) for level in range(5)), ((0.5, 1.0, 2.0),) * 5)
     return {
         "min_size": size,
         "max_size": 2 * size,
         "rpn_anchor_generator": anchors,
+        # a bin of an object of a few cells needs no second sample; 1024 units would be two thirds of the step
+        "box_roi_pool": MultiScaleRoIAlign(["0", "1", "2", "3"], output_size=7, sampling_ratio=1, canonical_scale=56),
+        "box_head": TwoMLPHead(_WIDTH * 7**2, _REPRESENTATION),
+        "box_predictor": FastRCNNPredictor(_REPRESENTATION, num_classes),
         "rpn_pre_nms_top_n_train": 1000,
-        "rpn_post_nms_top_n_train": 200,  # 1000 would be one proposal every 4 x 4 pixels
+        "rpn_post_nms_top_n_train": 100,  # 1000 would be one proposal every 2 x 2 pixels
         "rpn_pre_nms_top_n_test": 500,
-        "rpn_post_nms_top_n_test": 200,
+        "rpn_post_nms_top_n_test": 100,
     }

@@ -1,4 +1,4 @@
-"""detectron2's Faster R-CNN on the shapes with biased sampling of 64 proposals of about 200.
+"""detectron2's Faster R-CNN on the shapes with biased sampling of 32 proposals of about 100.
 
 The RPN stays detectron2's. Its own RoI head draws 512, which on these images is every proposal.
 """
@@ -21,7 +21,7 @@ from .....configs.detectron2.faster_rcnn_shapes_baseline import (
 make_sampling_free(
     model,
     heads=["roi"],
-    sampling=L(BiasedSampling)(batch_size=64, positive_fraction=0.25),
+    sampling=L(BiasedSampling)(batch_size=32, positive_fraction=0.25),
     scaling=L(ConstantScaling)(w=1.0),
     normalizer=L(PerExample)(),
 )

@@ -1,4 +1,4 @@
-"""Faster R-CNN on the shapes with biased sampling of 64 proposals of about 200, a quarter foreground at most.
+"""Faster R-CNN on the shapes with biased sampling of 32 proposals of about 100, a quarter foreground at most.
 
 The RPN stays torchvision's. Its own RoI head draws 512, which on these images is every proposal.
 """
@@ -20,7 +20,7 @@ from .....configs.torchvision.faster_rcnn_shapes_baseline import (
 model = sampling_free(
     model,
     heads=["roi"],
-    sampling=L(BiasedSampling)(batch_size=64, positive_fraction=0.25),
+    sampling=L(BiasedSampling)(batch_size=32, positive_fraction=0.25),
     scaling=L(ConstantScaling)(w=1.0),
     normalizer=L(PerExample)(),
 )
