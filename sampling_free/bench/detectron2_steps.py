@@ -6,13 +6,14 @@ from collections.abc import Callable
 import torch
 from detectron2 import model_zoo
 from detectron2.config import instantiate
+from detectron2.modeling import GeneralizedRCNN
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
 from omegaconf import DictConfig
 from torch import nn
 
 from sampling_free.bench.measuring import DEVICE, Contestant, Goal, Race
-from sampling_free.bench.scene import Scene, random_scene
+from sampling_free.bench.scene import Scene, propose_anchors, random_scene
 from sampling_free.detectron2 import make_sampling_free, set_prior
 from sampling_free.mechanism import parameter_groups
 
@@ -63,6 +64,8 @@ def _sampling_free(node: DictConfig, prior: float | None) -> nn.Module:
 
 
 def _step(model: nn.Module, scene: Scene) -> Callable[[], None]:
+    if isinstance(model, GeneralizedRCNN):
+        propose_anchors(model.proposal_generator.rpn_head.anchor_deltas)
     model.to(DEVICE).train()
     instances = Instances(tuple(scene.image.shape[1:]), gt_boxes=Boxes(scene.boxes), gt_classes=scene.labels)
     batch = [{"image": scene.image * 255, "instances": instances}]

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
-from torchvision.models.detection import fasterrcnn_resnet50_fpn, retinanet_resnet50_fpn
+from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn, retinanet_resnet50_fpn
 
 from sampling_free.bench.measuring import DEVICE, Contestant, Goal, Race
-from sampling_free.bench.scene import Scene, random_scene
+from sampling_free.bench.scene import Scene, propose_anchors, random_scene
 from sampling_free.mechanism import parameter_groups
 from sampling_free.torchvision import make_sampling_free, set_prior
 
@@ -50,6 +50,8 @@ def goals(retinanet: Race, faster_rcnn: Race) -> list[Goal]:
 
 
 def _step(model: nn.Module, scene: Scene) -> Callable[[], None]:
+    if isinstance(model, FasterRCNN):
+        propose_anchors(model.rpn.head.bbox_pred)
     model.to(DEVICE).train()
     target = {"boxes": scene.boxes, "labels": scene.labels + 1}
     # a rate of 0: the step costs the same, and random weights stay what they are
