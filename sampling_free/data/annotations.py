@@ -151,6 +151,9 @@ def _check_categories(entries: list[dict[str, Any]], problems: Problems) -> dict
         elif entry["id"] in categories:
             problems.add("duplicate category id", str(entry["id"]))
         else:
+            if any(entry["name"] == other["name"] for other in categories.values()):
+                problems.add("category of another's name, now with its id behind", f"{entry['name']} {entry['id']}")
+                entry = entry | {"name": f"{entry['name']} {entry['id']}"}  # or both would share one AP
             categories[entry["id"]] = entry
     return dict(sorted(categories.items()))
 

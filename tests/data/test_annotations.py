@@ -130,6 +130,14 @@ def test_all_problems_of_a_file_are_reported_together(strict, folder, tmp_path, 
     assert "annotation 106 of image 1, category 7, bbox [20, 3, 1e-09, 8] and 7 more" in said
 
 
+def test_two_categories_of_one_name_stay_two(folder, caplog):
+    file = content([{}])
+    file["categories"] = [{"id": 7, "name": "cell"}, {"id": 9, "name": "cell"}]
+    checked = check_annotations(file, folder)
+    assert [category["name"] for category in checked.coco["categories"]] == ["cell", "cell 9"]
+    assert "nothing dropped" in caplog.text and "1 x category of another's name" in caplog.text
+
+
 def test_what_dropping_cannot_mend_stops_and_is_named_with_all_else(folder):
     broken = content([{"bbox": [2, 3, 0, 8]}])
     with pytest.raises(UserError, match="(?s)has 2 categories, but the model has room for 1\n.*bbox without area"):
