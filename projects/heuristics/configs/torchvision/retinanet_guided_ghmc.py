@@ -6,3 +6,4 @@ from sampling_free.heuristics import GHMC
 from .....configs.torchvision.retinanet_shapes import dataloader, engine, lr_multiplier, model, optimizer, train
 
 model.classification_loss = L(GHMC)()
+optimizer.lr = 0.01  # as GHM-C alone
