@@ -36,7 +36,7 @@ def races(*, quick: bool = False) -> list[Race]:
             rounds,
         ),
         Race(
-            f"Training step at {height}x{width}: Faster R-CNN R-50-FPN, detectron2",
+            f"Training step at {height}x{width}: Faster R-CNN R-50-FPN, detectron2: all proposals against 512",
             [
                 Contestant("sampling-free", _step(_sampling_free(faster_rcnn, None), scene)),
                 Contestant("biased sampling (detectron2's own)", _step(instantiate(faster_rcnn), scene)),

@@ -31,7 +31,7 @@ def races(*, quick: bool = False) -> list[Race]:
             rounds,
         ),
         Race(
-            f"Training step at {height}x{width}: Faster R-CNN R-50-FPN, torchvision",
+            f"Training step at {height}x{width}: Faster R-CNN R-50-FPN, torchvision: all proposals against 512",
             [
                 Contestant("sampling-free", _step(faster_rcnn, scene)),
                 Contestant("biased sampling (torchvision's own)", _step(fasterrcnn_resnet50_fpn(**papers), scene)),
