@@ -116,10 +116,10 @@ def test_an_example_whose_image_is_gone_names_it(tmp_path):
         Example(tmp_path / "gone.png", [], []).image()
 
 
-def test_detections_far_below_the_best_one_are_not_shown():
-    boxes = [Box((0, 0, 1, 1), "a", score) for score in (0.8, 0.3, 0.2, 0.05)]
-    assert [box.score for box in Example(None, [], boxes).shown()] == [0.8, 0.3]
-    assert Example(None, [], [Box((0, 0, 1, 1), "a", 0.05)]).shown() == []
+def test_as_many_detections_are_shown_as_there_are_objects():
+    truth, boxes = [Box((0, 0, 1, 1), "a")] * 2, [Box((0, 0, 1, 1), "a", score) for score in (0.2, 0.8, 0.3)]
+    assert [box.score for box in Example(None, truth, boxes).shown()] == [0.8, 0.3]
+    assert Example(None, truth, []).shown() == Example(None, [], boxes).shown() == []
 
 
 def test_raw_losses_of_all_heads_are_summed(tmp_path):

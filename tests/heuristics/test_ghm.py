@@ -106,6 +106,14 @@ def test_gradient_norms_at_the_edges():
     assert density.counts.tolist() == [1, 1, 1, 2]
 
 
+def test_a_bin_that_stays_empty_keeps_its_count():
+    density = GHMC(4, momentum=0.75).density
+    for norms in ([0.1, 0.1, 0.9], [0.1], [0.1, 0.9, 0.9]):
+        weights = density(torch.tensor(norms))
+    assert density.counts.tolist() == [1.5625, 0, 0, 1.25]
+    torch.testing.assert_close(weights[1], torch.tensor(1 / 1.25 / 2))
+
+
 def test_raw_maps_and_rows_are_the_same_examples():
     maps = [torch.randn(2, 3 * 4, h, w) for h, w in [(3, 5), (2, 1)]]
     labels = torch.randint(-1, 5, (2, 51))
