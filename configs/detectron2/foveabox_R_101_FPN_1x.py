@@ -1,6 +1,6 @@
 """FoveaBox R-101-FPN 1x on COCO, sampling-free as in v2.
 
-v1: 38.6 AP on test-dev (theirs, on another code base).
+v1, by its own scaling: 38.6 AP on test-dev (theirs, on another code base).
 
 python train_net.py --config-file configs/detectron2/foveabox_R_101_FPN_1x.py --num-gpus 8
 

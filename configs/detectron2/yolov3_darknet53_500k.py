@@ -1,6 +1,6 @@
 """YOLOv3 DarkNet-53 on COCO, sampling-free as in v2.
 
-v1: 33.9 AP (theirs, on another code base).
+v1, by its own scaling: 33.9 AP (theirs, on another code base).
 
 python train_net.py --config-file configs/detectron2/yolov3_darknet53_500k.py --num-gpus 8
 

@@ -1,6 +1,6 @@
 """FoveaBox on COCO, sampling-free as in v2.
 
-For comparison, v1: 36.8 AP on test-dev (theirs, on another code base); Focal Loss 36.7 AP.
+For comparison, v1, by its own scaling: 36.8 AP on test-dev (theirs, on another code base); Focal Loss 36.7 AP.
 
 python train_net.py --config-file configs/torchvision/foveabox_coco.py --num-gpus 8
 

@@ -1,6 +1,6 @@
 """YOLOv3 on COCO, sampling-free as in v2.
 
-For comparison, v1: 33.9 AP (theirs, on another code base); with objectness 33.0 AP.
+For comparison, v1, by its own scaling: 33.9 AP (theirs, on another code base); with objectness 33.0 AP.
 
 python train_net.py --config-file configs/torchvision/yolov3_coco.py --num-gpus 8
 
