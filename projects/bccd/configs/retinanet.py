@@ -4,3 +4,4 @@ from ....configs.common.sampling_free import sampling_free
 from .retinanet_baseline import dataloader, engine, lr_multiplier, model, optimizer, train
 
 model = sampling_free(model)
+train.output_dir = "output/bccd/retinanet"

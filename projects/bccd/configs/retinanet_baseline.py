@@ -7,3 +7,4 @@ from .bccd import dataloader, engine, lr_multiplier, num_classes, optimizer, siz
 
 model = L(retinanet_resnet10_fpn)(num_classes=num_classes, size=size, smallest=16, weights_backbone=None)
 optimizer.lr = 0.05
+train.output_dir = "output/bccd/retinanet_baseline"

@@ -8,3 +8,4 @@ from ....configs.torchvision.retinanet_shapes_baseline import dataloader, engine
 
 model = sampling_free(model, scaling=L(ConstantScaling)(w=1.0))
 train.prior = 0.01
+train.output_dir = "output/demo/cross_entropy"

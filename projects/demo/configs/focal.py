@@ -13,3 +13,4 @@ from ....configs.torchvision.retinanet_shapes_baseline import dataloader, engine
 
 model = sampling_free(model, classification_loss=L(FocalLoss)(), scaling=L(ConstantScaling)(w=1.0))
 train.prior = 0.01
+train.output_dir = "output/demo/focal"

@@ -7,3 +7,4 @@ from ....configs.common.sampling_free import sampling_free
 from ....configs.torchvision.retinanet_shapes_baseline import dataloader, engine, lr_multiplier, model, optimizer, train
 
 model = sampling_free(model, scaling=L(FrozenScaling)())
+train.output_dir = "output/demo/released"

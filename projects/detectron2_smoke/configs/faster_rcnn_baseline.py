@@ -4,3 +4,4 @@ from ....configs.detectron2.common.small import faster_rcnn
 from .common.bccd import dataloader, engine, lr_multiplier, num_classes, optimizer, smallest, train
 
 model = faster_rcnn(num_classes, smallest)
+train.output_dir = "output/detectron2_smoke/faster_rcnn_baseline"

@@ -4,3 +4,4 @@ from .common.bccd import data, voc
 from .faster_rcnn import engine, lr_multiplier, model, optimizer, train
 
 dataloader = data(voc)
+train.output_dir = "output/detectron2_smoke/faster_rcnn_voc"

@@ -4,3 +4,4 @@ from .common.bccd import data, voc
 from .retinanet_baseline import engine, lr_multiplier, model, optimizer, train
 
 dataloader = data(voc)
+train.output_dir = "output/detectron2_smoke/retinanet_baseline_voc"

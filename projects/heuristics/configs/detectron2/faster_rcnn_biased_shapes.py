@@ -26,3 +26,4 @@ make_sampling_free(
     normalizer=L(PerExample)(),
 )
 train.prior = None
+train.output_dir = "output/heuristics/detectron2/faster_rcnn_biased_shapes"

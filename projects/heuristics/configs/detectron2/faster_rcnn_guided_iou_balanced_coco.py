@@ -7,3 +7,4 @@ from sampling_free.mechanism import GuidedScaling
 from .faster_rcnn_iou_balanced_coco import dataloader, engine, lr_multiplier, model, optimizer, train
 
 model.roi_heads.scaling = L(GuidedScaling)(factor=2.0)
+train.output_dir = "output/heuristics/detectron2/faster_rcnn_guided_iou_balanced_coco"

@@ -7,3 +7,4 @@ from sampling_free.heuristics import ISR
 from .faster_rcnn_biased_shapes import dataloader, engine, lr_multiplier, model, optimizer, train
 
 model.roi_heads.sampling = L(ISR)(batch_size=32, positive_fraction=0.25)
+train.output_dir = "output/heuristics/detectron2/faster_rcnn_isr_shapes"

@@ -20,3 +20,4 @@ from .....configs.detectron2.retinanet_R_50_FPN_1x_baseline import (
 
 make_sampling_free(model, classification_loss=L(GHMC)(), scaling=L(ConstantScaling)(w=1.0))
 train.prior = None  # Focal Loss's own
+train.output_dir = "output/heuristics/detectron2/retinanet_ghmc_coco"

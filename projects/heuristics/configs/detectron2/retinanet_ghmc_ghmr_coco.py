@@ -11,3 +11,4 @@ from .retinanet_ghmc_coco import dataloader, engine, lr_multiplier, model, optim
 
 model.box_loss = L(GHMR)()
 model.normalizer.localization_weight = 10.0
+train.output_dir = "output/heuristics/detectron2/retinanet_ghmc_ghmr_coco"

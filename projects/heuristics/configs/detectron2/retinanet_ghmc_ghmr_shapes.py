@@ -8,3 +8,4 @@ from .retinanet_ghmc_shapes import dataloader, engine, lr_multiplier, model, opt
 
 model.box_loss = L(GHMR)()
 model.normalizer.localization_weight = 10.0
+train.output_dir = "output/heuristics/detectron2/retinanet_ghmc_ghmr_shapes"

@@ -11,3 +11,4 @@ from .....configs.detectron2.retinanet_R_50_FPN_1x import dataloader, engine, lr
 
 model.box_loss = L(GHMR)()
 model.normalizer.localization_weight = 10.0
+train.output_dir = "output/heuristics/detectron2/retinanet_ghmr_coco"

@@ -8,3 +8,4 @@ from .....configs.detectron2.retinanet_shapes import dataloader, engine, lr_mult
 
 model.box_loss = L(GHMR)()
 model.normalizer.localization_weight = 10.0
+train.output_dir = "output/heuristics/detectron2/retinanet_ghmr_shapes"

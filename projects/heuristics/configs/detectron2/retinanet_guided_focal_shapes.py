@@ -7,3 +7,4 @@ from sampling_free.heuristics import FocalLoss
 from .....configs.detectron2.retinanet_shapes import dataloader, engine, lr_multiplier, model, optimizer, train
 
 model.classification_loss = L(FocalLoss)()
+train.output_dir = "output/heuristics/detectron2/retinanet_guided_focal_shapes"

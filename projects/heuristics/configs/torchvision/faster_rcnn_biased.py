@@ -25,3 +25,4 @@ model = sampling_free(
     normalizer=L(PerExample)(),
 )
 train.prior = None
+train.output_dir = "output/heuristics/torchvision/faster_rcnn_biased"

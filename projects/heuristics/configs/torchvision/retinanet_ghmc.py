@@ -17,3 +17,4 @@ from .....configs.torchvision.retinanet_shapes_baseline import (
 model = sampling_free(model, classification_loss=L(GHMC)(), scaling=L(ConstantScaling)(w=1.0))
 train.prior = None  # Focal Loss's own
 optimizer.lr = 0.01  # a bin of few examples weighs as much as one of thousands: a noisy gradient
+train.output_dir = "output/heuristics/torchvision/retinanet_ghmc"

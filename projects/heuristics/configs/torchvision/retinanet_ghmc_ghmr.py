@@ -7,3 +7,4 @@ from sampling_free.mechanism import PerForeground
 from .retinanet_ghmc import dataloader, engine, lr_multiplier, model, optimizer, train
 
 model.update(box_loss=L(GHMR)(), normalizer=L(PerForeground)(localization_weight=10.0))
+train.output_dir = "output/heuristics/torchvision/retinanet_ghmc_ghmr"

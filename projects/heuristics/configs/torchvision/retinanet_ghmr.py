@@ -8,3 +8,4 @@ from .....configs.torchvision.retinanet_shapes import dataloader, engine, lr_mul
 
 model.update(box_loss=L(GHMR)(), normalizer=L(PerForeground)(localization_weight=10.0))
 optimizer.lr = 0.01  # as GHM-C, whose noise it shares
+train.output_dir = "output/heuristics/torchvision/retinanet_ghmr"

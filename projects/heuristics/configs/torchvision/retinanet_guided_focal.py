@@ -6,3 +6,4 @@ from sampling_free.heuristics import FocalLoss
 from .....configs.torchvision.retinanet_shapes import dataloader, engine, lr_multiplier, model, optimizer, train
 
 model.classification_loss = L(FocalLoss)()
+train.output_dir = "output/heuristics/torchvision/retinanet_guided_focal"

@@ -7,3 +7,4 @@ from .....configs.torchvision.retinanet_shapes import dataloader, engine, lr_mul
 
 model.classification_loss = L(GHMC)()
 optimizer.lr = 0.01  # as GHM-C alone
+train.output_dir = "output/heuristics/torchvision/retinanet_guided_ghmc"
