@@ -24,7 +24,7 @@ def test_the_lines_for_an_own_training_loop_train(monkeypatch):
     for name in ("retinanet_resnet50_fpn", "fasterrcnn_resnet50_fpn"):
         monkeypatch.setattr(detection, name, partial(getattr(detection, name), **small))
     images, targets = tiny.batch()
-    names = {"torch": torch, "dataset": list(zip(images, targets, strict=True))}
+    names = {"dataset": list(zip(images, targets, strict=True))}
     exec(blocks()[0], names)
     model, optimizer = names["model"], names["optimizer"]
     assert isinstance(model.head.scaling, LearnedScaling) and model.head.statistics.num_foreground > 0

@@ -14,6 +14,8 @@ from tests.torchvision.runs import CONFIGS, arguments, start, train_net
 # Lightning and its neighbours warn of things that a test of our command line is not about
 pytestmark = pytest.mark.filterwarnings("default")
 
+WITHOUT_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
@@ -146,6 +148,7 @@ def test_a_new_run_in_a_used_folder_keeps_the_former_checkpoints(folder, caplog)
         (["train.ema=2"], "train.ema must be"),
         (["train.prior=often"], 'train.prior must be "auto"'),
         (["train.precision=half"], "train.precision must be one of 32-true"),
+        pytest.param(["train.precision=16-mixed"], "needs a CUDA device", marks=WITHOUT_CUDA),
         (["engine=no.such.engine"], "engine 'no.such.engine' of the config cannot be imported"),
         (["+model.scalings=1"], "model (sampling_free.torchvision.convert.make_sampling_free)"),
         (["+optimizer.learning_rate=1"], "optimizer (torch.optim.sgd.SGD)"),

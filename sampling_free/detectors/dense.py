@@ -128,6 +128,7 @@ class DenseDetector(nn.Module):
         losses |= {name: loss / divisor for name, loss in further.items()}
         scaled = self.scaling(losses, "classification", "bbox_regression")
         self.scaling.last["num_foreground"] = num_foreground
+        self.scaling.last["num_examples"] = (labels >= 0).sum()
         return scaled
 
     def _foreground(self, maps: Maps, anchors: Anchors, matches: list[Tensor], boxes: Sequence[Tensor]) -> Foreground:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from sampling_free.announce import announce
 from sampling_free.detectron2.dense import Dense
 from sampling_free.detectron2.one_stage import OneStage
 from sampling_free.detectron2.rpn import SamplingFreeRPN
@@ -133,21 +134,9 @@ def _count(model: Model, data: Any, num_images: int | None, seed: int) -> dict[s
             if _enough(statistics, num_images):
                 break
     try:
-        prior, bias = statistics.prior, statistics.bias
+        announce(logger, f"{statistics.summary} Images without objects: {without_objects}.")
     except ValueError as error:
         raise UserError(str(error)) from error
-    logger.info(
-        "Foreground: %d of %d examples in %d images, %d of them without objects; "
-        "prior %.3g, bias %.2f, N_f/N %.3g (standard error %.1f %%).",
-        statistics.num_foreground,
-        statistics.num_examples,
-        statistics.num_images,
-        without_objects,
-        prior,
-        bias,
-        statistics.score_threshold,
-        100 * statistics.standard_error,
-    )
     return statistics.state_dict()
 
 

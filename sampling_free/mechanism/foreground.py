@@ -89,6 +89,15 @@ class ForegroundStatistics(nn.Module):
         residual = max(f2 - 2 * ratio * fn + ratio**2 * n2, 0.0) / (images - 1)
         return math.sqrt(images * residual) / foreground
 
+    @property
+    def summary(self) -> str:
+        """Counts and what follows from them, in a sentence."""
+        return (
+            f"Foreground: {int(self.num_foreground)} of {int(self.num_examples)} examples in {int(self.num_images)} "
+            f"images; prior {self.prior:.3g}, bias {self.bias:.2f}, N_f/N {self.score_threshold:.3g} "
+            f"(standard error {100 * self.standard_error:.1f} %)."
+        )
+
     def _counts(self) -> tuple[int, int]:
         foreground, examples = int(self.num_foreground), int(self.num_examples)
         if not foreground:

@@ -139,7 +139,9 @@ class PerForeground(nn.Module):
         guiding ratio cancels the difference, and a batch without foreground keeps its usual weight.
         """
         divisor = self.count(localization.new_tensor(counts.num_foreground))
-        mean = classification * (counts.num_averaged / max(1, counts.num_examples))
+        # gradients are averaged over processes, so each divides by the mean count for all to be one mean
+        num_examples = mean_over_processes(localization.new_tensor(float(counts.num_examples))).clamp(min=1)
+        mean = classification * (counts.num_averaged / num_examples)
         return mean, localization * (self.localization_weight * counts.num_averaged) / divisor
 
 

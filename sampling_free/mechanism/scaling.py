@@ -18,6 +18,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from sampling_free.errors import UserError
 from sampling_free.mechanism.processes import mean_over_processes
 
 Losses = dict[str, Tensor]
@@ -172,7 +173,7 @@ class FrozenScaling(LossScaling):
         """Every loss weighted, and the regulariser log(product of sigma)."""
         others = [name for name in losses if name not in classification]
         if len(others) + 1 != len(self.sigmas):
-            raise ValueError(
+            raise UserError(
                 f"FrozenScaling was built for {len(self.sigmas)} losses, but there are {len(others) + 1}: "
                 f"{'+'.join(classification)}, {', '.join(others)}; pass num_losses={len(others) + 1}"
             )

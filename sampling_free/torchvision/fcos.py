@@ -62,6 +62,7 @@ class SamplingFreeFCOSHead(FCOSHead):
         }
         scaled = self.scaling(losses, "classification", "bbox_regression")
         self.scaling.last["num_foreground"] = num_foreground.sum()
+        self.scaling.last["num_examples"] = (labels >= 0).sum()
         return scaled
 
     def _localization_losses(

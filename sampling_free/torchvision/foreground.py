@@ -22,6 +22,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.transforms.v2.functional import get_size
 from tqdm import tqdm
 
+from sampling_free.announce import announce
 from sampling_free.errors import UserError
 from sampling_free.mechanism import ForegroundStatistics, bias_of_prior
 from sampling_free.torchvision.dense import DenseModel
@@ -74,16 +75,7 @@ def fit_prior(
         raise UserError(str(error)) from error
     head.statistics.load_state_dict(statistics.state_dict())
     set_prior(model, prior, score_threshold=statistics.score_threshold)
-    logger.info(
-        "Foreground: %d of %d examples in %d images; prior %.3g, bias %.2f, N_f/N %.3g (standard error %.1f %%).",
-        statistics.num_foreground,
-        statistics.num_examples,
-        statistics.num_images,
-        prior,
-        statistics.bias,
-        statistics.score_threshold,
-        100 * statistics.standard_error,
-    )
+    announce(logger, statistics.summary)
     return head.statistics
 
 

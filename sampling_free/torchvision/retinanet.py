@@ -67,6 +67,7 @@ class SamplingFreeRetinaNetHead(RetinaNetHead):
         losses = {"classification": loss_cls, "bbox_regression": loss_box}
         scaled = self.scaling(losses, "classification", "bbox_regression")
         self.scaling.last["num_foreground"] = num_foreground.sum()
+        self.scaling.last["num_examples"] = (labels >= 0).sum()
         return scaled
 
     def _box_loss(self, foreground: list[Foreground]) -> Tensor:

@@ -28,7 +28,7 @@ def assert_same_training(a, b):
     ours, theirs = weights(a), weights(b)
     assert ours.keys() == theirs.keys()
     for name, value in ours.items():
-        if name == "normalizer.count.running":  # foreground of a process: its part of the batch is half as large
+        if name.endswith("normalizer.count.running"):  # foreground of a process: its part of the batch is half as large
             continue
         torch.testing.assert_close(theirs[name], value, rtol=1e-5, atol=1e-5, msg=name)
 
@@ -40,6 +40,14 @@ def test_two_processes_end_with_the_weights_of_one(alone, tmp_path):
     assert said.count("Foreground: ") == 1
     assert json.loads((tmp_path / "run" / "result.json").read_text())["iterations"] == 3
     assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 4
+
+
+def test_two_processes_with_proposals_too(tmp_path):
+    """Each process has as many examples as its images give, and yet all weigh the same."""
+    overrides = [*OVERRIDES, "model.backbone.bottom_up.stages.3.norm=GN", "train.max_iter=2"]
+    for folder, options in ((tmp_path / "one", []), (tmp_path / "two", ["--num-gpus", "2"])):
+        finished(arguments(folder, *overrides, config="faster_rcnn_shapes.py", options=options))
+    assert_same_training(tmp_path / "one", tmp_path / "two")
 
 
 def test_torchrun_starts_them_too(alone, tmp_path):

@@ -1,5 +1,7 @@
 """fit_prior against the training step itself, and the promise that no network runs."""
 
+import logging
+
 import pytest
 import torch
 from PIL import Image
@@ -46,11 +48,10 @@ def test_counts_are_those_of_training(builder):
         model.train()([image], [target])
         values = logged_values(model)
         trained += int(values[f"{prefix}num_foreground"])
-        examples += int(values.get("rpn/num_examples", 0))
+        examples += int(values[f"{prefix}num_examples"])
     assert statistics.num_foreground == trained > 0
     assert statistics.num_images == 5
-    if prefix:
-        assert statistics.num_examples == examples  # anchors outside the image are ignored in both
+    assert statistics.num_examples == examples  # ignored anchors are so in both
 
 
 def has_values(output):
@@ -163,3 +164,9 @@ def test_a_number_instead_of_data():
 def test_mistakes_are_said(attempt, message):
     with pytest.raises(UserError, match=message):
         attempt()
+
+
+def test_what_was_found_is_said_without_logging_set_up(capsys, monkeypatch):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    fit_prior(make_sampling_free(tiny.retinanet()), Pairs(3))
+    assert "Foreground: " in capsys.readouterr().err
