@@ -13,6 +13,7 @@ from sampling_free.detectors.dense import DenseDetector
 from sampling_free.detectors.heads import Layer, TowerHead
 from sampling_free.detectors.quality import Centerness
 from sampling_free.detectors.suppression import Suppression
+from sampling_free.heuristics.applicable import check_dense_losses
 from sampling_free.mechanism import LossScaling, PerForeground
 
 
@@ -25,6 +26,7 @@ def atss(
     topk: int = 9,
     last_conv: Layer = nn.Conv2d,
     classification_loss: nn.Module | None = None,
+    box_loss: nn.Module | None = None,
     normalizer: PerForeground | None = None,
     scaling: LossScaling | None = None,
     **options: Any,
@@ -41,10 +43,15 @@ def atss(
         topk: candidates of a box per level.
         last_conv: of the towers; `DeformableConv` for the DCN models of v2 Table VIII.
         classification_loss: default `SigmoidCrossEntropy()`.
+        box_loss: refused, but None: boxes are trained by GIoU.
         normalizer: default `PerForeground(2)`, the authors' weight of the box loss.
         scaling: default `LearnedScaling()`.
         options: further ones of `DenseDetector`.
+
+    Raises:
+        UserError: a loss makes no sense here.
     """
+    check_dense_losses(classification_loss, box_loss, "ATSS", boxes_by="IoU")
     quality = Centerness()
     return DenseDetector(
         head=TowerHead(channels, num_classes, len(strides), quality_maps=quality.maps, last_conv=last_conv),

@@ -1,8 +1,10 @@
-"""What a wrong box costs. Letters: M foreground examples. Each is called with them and gives `(M,)`."""
+"""What a wrong box costs. Letters: M foreground examples. Each is called with them and gives `(M,)`, or an average."""
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.ops import generalized_box_iou_loss
 
 from sampling_free.detectors.codings import Coding, YoloCoding
@@ -31,6 +33,24 @@ class SmoothL1Loss:
         """Losses `(M,)`."""
         targets = coding.encode(foreground.boxes, foreground.anchors)
         return F.smooth_l1_loss(foreground.raw.float(), targets, beta=self.beta, reduction="none").sum(dim=1)
+
+
+class CodedLoss(nn.Module):
+    """A heuristic's loss of the coded numbers, such as `GHMR()`, in place of smooth L1.
+
+    Args:
+        loss: called with the coded boxes `(M, 4)`, predicted and true; gives an average by itself.
+    """
+
+    is_average = True
+
+    def __init__(self, loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, foreground: Foreground, coding: Coding) -> Tensor:
+        """A scalar."""
+        return self.loss(foreground.raw, coding.encode(foreground.boxes, foreground.anchors))
 
 
 class YoloLoss:

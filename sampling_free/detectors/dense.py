@@ -44,7 +44,7 @@ class DenseDetector(nn.Module):
         anchors: where it predicts.
         assigner: which anchor answers for which box.
         coding: of the boxes.
-        box_loss: of the boxes.
+        box_loss: of the boxes, one by one, or a scalar that is an average by itself, as `CodedLoss` of GHM-R.
         quality: what the detector knows of its boxes.
         suppression: of overlapping detections.
         num_classes: C.
@@ -89,7 +89,7 @@ class DenseDetector(nn.Module):
         self.statistics = ForegroundStatistics(0, 0, num_classes)
         self.topk = topk
         self.register_buffer("score_threshold", torch.tensor(float(score_threshold)))
-        check_dense_losses(self.classification_loss, None, "a dense detector", by_iou=False)
+        check_dense_losses(self.classification_loss, None, "a dense detector")
         if not isinstance(self.normalizer, PerForeground):
             raise UserError(f"dense detectors take normalizer=PerForeground(), with any count, not {self.normalizer}")
 
@@ -141,9 +141,11 @@ class DenseDetector(nn.Module):
 
     def _box_loss(self, foreground: Foreground) -> Tensor:
         """Weighted mean over the foreground of all processes; 0, with a gradient of zeros, where there is none."""
+        loss = self.box_loss(foreground, self.coding)
+        if getattr(self.box_loss, "is_average", False):
+            return loss
         weights = self.quality.weights(foreground)
         total = mean_over_processes(weights.sum())
-        loss = self.box_loss(foreground, self.coding)
         return (loss * weights).sum() / torch.where(total > 0, total, 1.0)
 
     @torch.no_grad()

@@ -7,12 +7,13 @@ from torch import nn
 
 from sampling_free.detectors.anchors import AnchorGrid
 from sampling_free.detectors.assigners import FoveaAssigner
-from sampling_free.detectors.box_losses import SmoothL1Loss
+from sampling_free.detectors.box_losses import CodedLoss, SmoothL1Loss
 from sampling_free.detectors.codings import FoveaCoding
 from sampling_free.detectors.dense import DenseDetector
 from sampling_free.detectors.heads import Layer, TowerHead
 from sampling_free.detectors.quality import NoQuality
 from sampling_free.detectors.suppression import Suppression
+from sampling_free.heuristics.applicable import check_dense_losses
 
 
 def foveabox(
@@ -24,6 +25,7 @@ def foveabox(
     shrink: float = 0.4,
     norm: Layer | None = None,
     spread: float | None = 0.01,
+    box_loss: nn.Module | None = None,
     **options: Any,
 ) -> DenseDetector:
     """FoveaBox behind a pyramid: plain towers, no quality; cells in the middle of a box predict its sides.
@@ -40,8 +42,14 @@ def foveabox(
         shrink: sigma, the share of a box's sides that is foreground.
         norm: layer behind the towers' convolutions; None as in the paper.
         spread: of the towers' initial weights; see `TowerHead`.
+        box_loss: of the coded boxes, an average by itself: `GHMR()`, which its public code weighs ten-fold
+            (`normalizer=PerForeground(localization_weight=10)`); default smooth L1.
         options: further ones of `DenseDetector`: the choices, `score_threshold`, `suppression`.
+
+    Raises:
+        UserError: a loss makes no sense here.
     """
+    check_dense_losses(options.get("classification_loss"), box_loss, "FoveaBox")
     quality = NoQuality()
     return DenseDetector(
         head=TowerHead(
@@ -56,7 +64,7 @@ def foveabox(
         anchors=AnchorGrid.squares(strides, edge_scale),
         assigner=FoveaAssigner(shrink),
         coding=FoveaCoding(),
-        box_loss=SmoothL1Loss(beta=0.11),
+        box_loss=SmoothL1Loss(beta=0.11) if box_loss is None else CodedLoss(box_loss),
         quality=quality,
         num_classes=num_classes,
         **{"suppression": Suppression(iou=0.5), **options},

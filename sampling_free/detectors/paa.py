@@ -14,6 +14,7 @@ from sampling_free.detectors.heads import Layer, TowerHead
 from sampling_free.detectors.quality import PredictedIoU
 from sampling_free.detectors.suppression import ScoreVoting
 from sampling_free.errors import UserError
+from sampling_free.heuristics.applicable import check_dense_losses
 from sampling_free.mechanism import LossScaling, PerForeground, SigmoidCrossEntropy
 
 
@@ -26,6 +27,7 @@ def paa(
     topk: int = 9,
     last_conv: Layer = nn.Conv2d,
     classification_loss: nn.Module | None = None,
+    box_loss: nn.Module | None = None,
     normalizer: PerForeground | None = None,
     scaling: LossScaling | None = None,
     **options: Any,
@@ -43,13 +45,15 @@ def paa(
         anchor_scale: side of an anchor in strides.
         topk: candidates of a box per level.
         last_conv: of the towers; `DeformableConv` for the DCN models of v2 Table VIII.
-        classification_loss: default `SigmoidCrossEntropy()`; it must give the loss of `each` example.
+        classification_loss: default `SigmoidCrossEntropy()`; it must give the loss of `each` example. `GHMC` cannot: it
+            weighs an example by the density of gradients in the whole mini-batch, so that no example has a loss alone.
+        box_loss: refused, but None: boxes are trained by GIoU.
         normalizer: default `PerForeground(1.3)`, the authors' weight of the box loss.
         scaling: default `LearnedScaling()`.
         options: further ones of `DenseDetector`.
 
     Raises:
-        UserError: the classification loss cannot say the loss of each example.
+        UserError: the classification loss cannot say the loss of each example, or a box loss is given.
     """
     loss: Any = classification_loss or SigmoidCrossEntropy()
     if not hasattr(loss, "each"):
@@ -57,6 +61,7 @@ def paa(
             f"PAA scores anchors by its classification loss, and {type(loss).__name__} does not give the loss of each "
             f"example; take SigmoidCrossEntropy or FocalLoss"
         )
+    check_dense_losses(loss, box_loss, "PAA", boxes_by="IoU")
     quality = PredictedIoU()
     return DenseDetector(
         head=TowerHead(channels, num_classes, len(strides), quality_maps=quality.maps, last_conv=last_conv),

@@ -16,6 +16,7 @@ from sampling_free.detectors.heads import INITIAL_PRIOR, initialize
 from sampling_free.detectors.maps import Maps
 from sampling_free.detectors.quality import NoQuality
 from sampling_free.detectors.suppression import Suppression
+from sampling_free.heuristics.applicable import check_dense_losses
 from sampling_free.mechanism import bias_of_prior
 
 COCO_ANCHORS = (  # (width, height) in pixels, by level, finest first
@@ -105,6 +106,7 @@ def yolov3(
     anchors: Sequence[Sequence[tuple[float, float]]] = COCO_ANCHORS,
     quality: NoQuality | None = None,
     ignore_iou: float = 0.7,
+    box_loss: nn.Module | None = None,
     **options: Any,
 ) -> DenseDetector:
     """YOLOv3 behind DarkNet-53.
@@ -120,8 +122,14 @@ def yolov3(
         anchors: per level (width, height) in pixels; those of the paper for COCO at 416 px.
         quality: default `NoQuality()`.
         ignore_iou: see `ResponsibleAssigner`.
+        box_loss: refused, but None: a box's place and size have a loss each.
         options: further ones of `DenseDetector`: the choices, `score_threshold`, `suppression`.
+
+    Raises:
+        UserError: a loss makes no sense here.
     """
+    by = "cross-entropy of their places and squared errors of their sizes"
+    check_dense_losses(options.get("classification_loss"), box_loss, "YOLOv3", boxes_by=by)
     quality = quality or NoQuality()
     return DenseDetector(
         head=YoloHead(in_channels, num_classes, len(anchors[0]), quality.maps),

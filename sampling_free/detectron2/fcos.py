@@ -39,7 +39,7 @@ class SamplingFreeFCOS(OneStage, FCOS):
     """
 
     normalizer: PerForeground
-    _by_iou = True
+    _boxes_by = "IoU"
 
     @configurable
     def __init__(

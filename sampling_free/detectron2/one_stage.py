@@ -42,7 +42,7 @@ class OneStage(nn.Module):
     num_classes: int
     head_in_features: list[str]
 
-    _by_iou = False  # whether boxes are trained by their IoU
+    _boxes_by: str | None = None  # what they are trained by, where box_loss= cannot change it
 
     def _add_parts(
         self,
@@ -53,7 +53,7 @@ class OneStage(nn.Module):
     ) -> None:
         self.classification_loss = classification_loss or SigmoidCrossEntropy()
         self.box_loss = box_loss
-        check_dense_losses(self.classification_loss, box_loss, type(self).__name__, by_iou=self._by_iou)
+        check_dense_losses(self.classification_loss, box_loss, type(self).__name__, boxes_by=self._boxes_by)
         self.normalizer = normalizer or PerForeground()
         self.scaling = scaling or LearnedScaling()
         self.statistics = ForegroundStatistics(0, 0, self.num_classes)

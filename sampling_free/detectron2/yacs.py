@@ -28,10 +28,10 @@ def add_sampling_free_config(cfg: CfgNode) -> None:
     node.PRIOR = "auto"
     # of RetinaNet and FCOS
     node.CLASSIFICATION_LOSS = "SigmoidCrossEntropy()"
-    node.BOX_LOSS = "None"  # detectron2's own; RetinaNet takes GHMR()
+    node.BOX_LOSS = "None"  # the detector's own; RetinaNet and FoveaBox take GHMR()
     node.NORMALIZER = "PerForeground()"
     node.SCALING = "LearnedScaling()"
-    # of ATSS, PAA, FoveaBox and YOLOV3, which read classification loss and scaling above; "None": the detector's own
+    # of ATSS, PAA, FoveaBox and YOLOV3, which read the losses and scaling above; "None": the detector's own
     node.DENSE = CfgNode()
     node.DENSE.NUM_CLASSES = 80
     node.DENSE.IN_FEATURES = ["p3", "p4", "p5", "p6", "p7"]  # c3, c4, c5 behind DarkNet-53
@@ -61,7 +61,7 @@ def dense_choices(cfg: CfgNode) -> dict[str, Any]:
 def dense_detector_choices(cfg: CfgNode) -> dict[str, Any]:
     """The arguments of the builders in `sampling_free.detectors`."""
     node, where = cfg.MODEL.SAMPLING_FREE, "MODEL.SAMPLING_FREE"
-    choices = _choices(node, where, "classification_loss", "scaling")
+    choices = _choices(node, where, "classification_loss", "box_loss", "scaling")
     own = _choices(node.DENSE, f"{where}.DENSE", "normalizer", "quality")
     named = {name: value for name, value in own.items() if value is not None}
     return choices | named | {"score_threshold": node.DENSE.SCORE_THRESH_TEST}

@@ -30,14 +30,16 @@ def check_sampling(choice: object, head: str) -> None:
         raise UserError(f"{name} makes no sense in {_HEADS[head]}; it is for {places}")
 
 
-def check_dense_losses(classification_loss: object, box_loss: object | None, detector: str, *, by_iou: bool) -> None:
+def check_dense_losses(
+    classification_loss: object | None, box_loss: object | None, detector: str, *, boxes_by: str | None = None
+) -> None:
     """Refuse losses that make no sense in a dense head.
 
     Args:
-        classification_loss: what was passed as such.
-        box_loss: the same; None is the detector's own.
+        classification_loss: what was passed as such; None is the detector's own.
+        box_loss: the same.
         detector: its name.
-        by_iou: whether that detector trains its boxes by their IoU.
+        boxes_by: what that detector trains its boxes by, where no loss of coded boxes can take its place.
 
     Raises:
         UserError: saying what the detector takes instead.
@@ -48,15 +50,14 @@ def check_dense_losses(classification_loss: object, box_loss: object | None, det
             f"{name} chooses examples of a two-stage model; {detector} trains on every one, with "
             f"classification_loss=SigmoidCrossEntropy(), FocalLoss() or GHMC()"
         )
-    if isinstance(classification_loss, GHMR) or not callable(classification_loss):
+    if isinstance(classification_loss, GHMR) or not (classification_loss is None or callable(classification_loss)):
         raise UserError(f"{name} is no classification loss; {detector} takes SigmoidCrossEntropy, FocalLoss or GHMC")
     if box_loss is None:
         return
     name = type(box_loss).__name__
-    if by_iou:
+    if boxes_by is not None:
         raise UserError(
-            f"{name} makes no sense in {detector}, which trains its boxes by IoU, not by coordinates; "
-            f"leave box_loss= out"
+            f"{name} makes no sense in {detector}, which trains its boxes by {boxes_by}; leave box_loss= out"
         )
     if isinstance(box_loss, SigmoidCrossEntropy | FocalLoss | GHMC | HardSampling) or not callable(box_loss):
         raise UserError(f"{name} is no box loss; {detector} takes box_loss=GHMR(), or its own without it")

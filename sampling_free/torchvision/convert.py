@@ -120,7 +120,8 @@ def _convert_dense(
     )
     normalizer = normalizer or PerForeground()
     _check_choice(normalizer, "dense", type(model).__name__)
-    check_dense_losses(classification_loss, box_loss, type(model).__name__, by_iou=ours is SamplingFreeFCOSHead)
+    boxes_by = "IoU" if ours is SamplingFreeFCOSHead else None
+    check_dense_losses(classification_loss, box_loss, type(model).__name__, boxes_by=boxes_by)
     if ours is SamplingFreeFCOSHead and not isinstance(normalizer, PerForeground):
         raise UserError(f"FCOS takes normalizer=PerForeground(), which is torchvision's own too, not {normalizer}")
     _become(

@@ -9,12 +9,13 @@ import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torchvision.ops import batched_nms, box_iou
 
+from sampling_free.detectors import dense
 from sampling_free.detectors.dense import labels_of
 from sampling_free.detectors.maps import Predicted, all_rows
 from sampling_free.detectors.overlaps import centerness, paired_iou
 from sampling_free.errors import UserError
-from sampling_free.heuristics import FocalLoss
-from sampling_free.mechanism import ConstantScaling, FrozenScaling, GuidedScaling, SigmoidCrossEntropy
+from sampling_free.heuristics import GHMR, FocalLoss
+from sampling_free.mechanism import ConstantScaling, FrozenScaling, GuidedScaling, PerForeground, SigmoidCrossEntropy
 from tests.detectors import small
 
 NAMES = list(small.BUILDERS)
@@ -76,6 +77,30 @@ def test_losses_are_the_formulas(name):
         weight = {"atss": 1.0, "paa": 0.5}[name]
         torch.testing.assert_close(losses[FURTHER[name][0]], weight * quality_loss / count, rtol=1e-5, atol=1e-6)
     assert list(losses) == ["classification", "bbox_regression", *FURTHER.get(name, [])]
+
+
+def test_ghm_r_of_foveabox_is_the_mean_of_its_bins_means(monkeypatch):
+    """Of the foreground's coded numbers, ten-fold, and not over their count, be there more in another process."""
+    monkeypatch.setattr(dense, "mean_over_processes", lambda count: 3 * count)
+    options = {"normalizer": PerForeground(localization_weight=10), "scaling": ConstantScaling(1)}
+    model = small.detector("foveabox", box_loss=GHMR(mu=0.5, bins=4, momentum=0.0), **options)
+    maps, (boxes, classes) = small.maps_of(model), small.boxes_and_classes()
+    bins = {}
+    anchors, matches = matches_of(model, maps, boxes, classes)
+    for raw, image, matched in zip(all_rows(maps.boxes, 4), boxes, matches, strict=True):
+        for row in (matched >= 0).nonzero()[:, 0].tolist():
+            target = model.coding.encode(image[matched[row]][None], anchors.at(torch.tensor([row])))[0]
+            for difference in (raw[row] - target).tolist():
+                length = math.hypot(difference, 0.5)
+                bins.setdefault(int(4 * abs(difference) / length), []).append(length - 0.5)
+    assert len(bins) > 1
+    expected = 10 * sum(sum(losses) / len(losses) for losses in bins.values()) / len(bins)
+    loss = model.losses(maps, boxes, classes)["bbox_regression"]
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    loss.backward()
+    assert model.head.bbox_pred.bias.grad.any()
+    assert "box_loss.loss.density.counts" in model.state_dict()
+    assert model.losses(maps, *small.boxes_and_classes((0, 1)))["bbox_regression"] == 0
 
 
 def test_class_scores_of_objectness_train_on_the_responsible_alone():
@@ -223,6 +248,21 @@ def test_choices_that_make_no_sense_are_refused():
         small.detector("paa", classification_loss=Odd())
     with pytest.raises(UserError, match="take normalizer=PerForeground"):
         small.detector("atss", normalizer=Odd())
+    with pytest.raises(UserError, match="FocalLoss is no box loss; FoveaBox takes box_loss=GHMR"):
+        small.detector("foveabox", box_loss=FocalLoss())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("atss", "GHMR makes no sense in ATSS, which trains its boxes by IoU; leave box_loss= out"),
+        ("paa", "GHMR makes no sense in PAA, which trains its boxes by IoU; leave box_loss= out"),
+        ("yolov3", "GHMR makes no sense in YOLOv3, which trains its boxes by cross-entropy of their places"),
+    ],
+)
+def test_a_loss_of_coded_boxes_is_refused_where_it_has_no_place(name, message):
+    with pytest.raises(UserError, match=message):
+        small.detector(name, box_loss=GHMR())
 
 
 class Detector(torch.nn.Module):

@@ -133,16 +133,20 @@ def small_body(cfg, input_shape):
     return Body()
 
 
-@pytest.mark.parametrize("name", small.BUILDERS)
-def test_from_yaml(name):
+def yaml_of(name, *changes):
     cfg = get_cfg()
     add_sampling_free_config(cfg)
     cfg.merge_from_list(
         ["MODEL.META_ARCHITECTURE", ARCHITECTURES[name], "MODEL.DEVICE", "cpu", "MODEL.BACKBONE.NAME", "small_body"]
         + ["MODEL.SAMPLING_FREE.DENSE.NUM_CLASSES", "3", "MODEL.SAMPLING_FREE.DENSE.IN_FEATURES", "['p3', 'p4', 'p5']"]
-        + ["MODEL.SAMPLING_FREE.SCALING", "ConstantScaling(w=0.5)", "TEST.DETECTIONS_PER_IMAGE", "7"]
-        + ["MODEL.PIXEL_MEAN", str(list(MEAN)), "MODEL.PIXEL_STD", str(list(STD))]
+        + ["MODEL.PIXEL_MEAN", str(list(MEAN)), "MODEL.PIXEL_STD", str(list(STD)), *changes]
     )
+    return cfg
+
+
+@pytest.mark.parametrize("name", small.BUILDERS)
+def test_from_yaml(name):
+    cfg = yaml_of(name, "MODEL.SAMPLING_FREE.SCALING", "ConstantScaling(w=0.5)", "TEST.DETECTIONS_PER_IMAGE", "7")
     own = "Objectness()" if name == "yolov3" else "None"
     cfg.MODEL.SAMPLING_FREE.DENSE.QUALITY = own
     if name != "yolov3":
@@ -158,6 +162,16 @@ def test_from_yaml(name):
     sum(losses.values()).backward()
     model.head.score_threshold.fill_(0.0)
     assert len(model.eval()(items)[0]["instances"]) == 7
+
+
+@pytest.mark.parametrize("name", small.BUILDERS)
+def test_box_loss_from_yaml(name):
+    cfg = yaml_of(name, "MODEL.SAMPLING_FREE.BOX_LOSS", "GHMR(mu=0.1)")
+    if name == "foveabox":
+        assert build_model(cfg).head.box_loss.loss.mu == 0.1
+    else:
+        with pytest.raises(UserError, match="GHMR makes no sense in"):
+            build_model(cfg)
 
 
 def test_darknet53_from_lazy_config_and_yaml():
