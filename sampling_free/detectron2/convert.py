@@ -51,10 +51,10 @@ def make_sampling_free(
 ) -> DictConfig:
     """Turn the model node of a LazyConfig into its sampling-free form, in place: RetinaNet, FCOS, and R-CNNs.
 
-    R-CNNs are Faster, Mask, Keypoint and Cascade R-CNN: `GeneralizedRCNN` with `RPN` and `StandardROIHeads` or
-    `CascadeROIHeads`. All choices appear in the node, so that a command line can override them. Bias and threshold keep
-    their values until `fit_prior` computes them from data; an RoI head's threshold becomes 1e-3 here, as in the
-    released code: N_f / N of its proposals, about 0.1, would hide most detections.
+    R-CNNs are Faster, Mask, Keypoint and Cascade R-CNN and Panoptic FPN: a `GeneralizedRCNN` with `RPN` and
+    `StandardROIHeads` or `CascadeROIHeads`. All choices appear in the node, so that a command line can override them.
+    Bias and threshold keep their values until `fit_prior` computes them from data; an RoI head's threshold becomes 1e-3
+    here, as in the released code: N_f / N of its proposals, about 0.1, would hide most detections.
 
     A choice is a node, not an object, because configs are written to files. For the two heads of a two-stage model
     `scaling`, `sampling` and `normalizer` may be mappings with the keys "rpn" and "roi"; a single node serves both.
@@ -86,7 +86,7 @@ def make_sampling_free(
         if sampling is not None:
             raise UserError(f"sampling= applies to two-stage models; {model.__name__} trains every example anyway")
         _convert_one_stage(model_config, scaling, classification_loss, box_loss, normalizer)
-    elif model is GeneralizedRCNN:
+    elif isinstance(model, type) and issubclass(model, GeneralizedRCNN):
         if classification_loss is not None or box_loss is not None:
             raise UserError(
                 "classification_loss= and box_loss= apply to one-stage models; two-stage heads train with "

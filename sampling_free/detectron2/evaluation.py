@@ -133,7 +133,12 @@ def evaluate(model: nn.Module, batches: Iterable, evaluator: Any) -> dict[str, f
     """
     results = inference_on_dataset(model, batches, evaluator)
     flat: Mapping[str, Any] = flatten_results_dict({task: figures for task, figures in results.items() if figures})
-    return {name: float(value) if np.isfinite(value) else 0.0 for name, value in flat.items()}
+    undefined = [name for name, value in flat.items() if not np.isfinite(value)]
+    if undefined:
+        logger.warning("Not a number, and counted as 0 (a class without ground truth?): %s.", ", ".join(undefined))
+    if flat and not any(flat.values()) and not isinstance(evaluator, CocoEvaluator):  # which says so itself
+        logger.warning("Every figure is 0: there were no detections, or none was right.")
+    return {name: 0.0 if name in undefined else float(value) for name, value in flat.items()}
 
 
 def truth_of(records: list[dict[str, Any]], name: str) -> dict[str, Any]:

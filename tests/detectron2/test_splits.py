@@ -249,11 +249,13 @@ def test_coco_figures_of_one_who_finds_all_half_or_nothing(shapes, tmp_path, cap
 
 
 @pytest.mark.parametrize("evaluator", [PascalVOCDetectionEvaluator, COCOEvaluator])
-def test_voc_figures_do_not_count_the_difficult(tmp_path, evaluator):
+def test_voc_figures_do_not_count_the_difficult(tmp_path, evaluator, caplog):
     root = voc_folder(tmp_path / "voc")
     node = L(voc_split)(name="mine", root=str(root), splits=[[".", "test"]], classes=["cat", "dog"])
     assert figures(node, evaluator, tmp_path)["bbox/AP"] == pytest.approx(100)
+    assert not caplog.text
     assert figures(node, evaluator, tmp_path, share=0)["bbox/AP"] == 0
+    assert "no detections" in caplog.text.lower()
 
 
 def test_an_evaluator_that_the_data_are_not_made_for_is_told(shapes, tmp_path):

@@ -5,10 +5,13 @@ import pytest
 pytest.importorskip("detectron2", reason="detectron2 is not installed: `make setup-detectron2`")
 
 import torch
+from detectron2.config import LazyCall as L
+from detectron2.model_zoo import get_config
 from detectron2.utils.events import EventStorage
 
-from sampling_free.detectron2 import make_sampling_free
+from sampling_free.detectron2 import PerStage, make_sampling_free
 from sampling_free.errors import UserError
+from sampling_free.mechanism import GuidedScaling
 from tests.detectron2 import small
 
 EVERY = [*small.ONE_STAGE, *small.TWO_STAGE, small.keypoint_rcnn]
@@ -42,6 +45,28 @@ def test_classification_is_guided_by_localisation_alone(builder):
     losses, _ = small.losses_and_gradients(model_of(builder), small.batch())
     assert torch.isclose(losses["loss_rpn_cls"], losses["loss_rpn_loc"])
     assert torch.isclose(losses["loss_cls"], 2 * losses["loss_box_reg"])
+
+
+def test_the_stages_of_a_cascade_count_as_one_or_each_for_itself():
+    def stages(**choices):
+        model = small.built(make_sampling_free(small.cascade_rcnn(), **choices))
+        losses, _ = small.losses_and_gradients(model, small.batch())
+        return [
+            torch.stack([losses[f"{kind}_stage{stage}"] for stage in range(3)]) for kind in ("loss_cls", "loss_box_reg")
+        ]
+
+    cls, box_reg = stages()
+    torch.testing.assert_close(cls.sum(), 2 * box_reg.sum())
+    assert not torch.isclose(cls, 2 * box_reg).any()
+    each = L(PerStage)(scaling=L(GuidedScaling)(factor=2.0))
+    cls, box_reg = stages(scaling={"rpn": L(GuidedScaling)(), "roi": each})
+    torch.testing.assert_close(cls, 2 * box_reg)
+
+
+def test_panoptic_fpn_is_an_rcnn_too():
+    node = make_sampling_free(get_config("common/models/panoptic_fpn.py").model)
+    assert "SamplingFreeRPN" in str(node.proposal_generator._target_)
+    assert "SamplingFreeROIHeads" in str(node.roi_heads._target_)
 
 
 @pytest.mark.parametrize(("builder", "name"), [(small.mask_rcnn, "loss_mask"), (small.keypoint_rcnn, "loss_keypoint")])
