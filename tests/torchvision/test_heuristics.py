@@ -167,6 +167,24 @@ def test_evidence_of_proposals_holds_scores_and_boxes():
     assert (box_iou(seen[0][1].boxes[-2:], target).diagonal() > 0.7).all()
 
 
+def test_evidence_of_proposals_is_of_the_best_foreground_class():
+    """Class k of torchvision moves a box by k tenths of its width; class 2 has the best score after background."""
+    spy = Spy()
+    model = make_sampling_free(tiny.seeded(tiny.faster_rcnn), heads=("roi",), sampling={"roi": spy})
+    predictor = model.roi_heads.box_predictor
+    for layer in (predictor.cls_score, predictor.bbox_pred):
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    predictor.cls_score.bias.data[:3] = torch.tensor([3.0, 0.0, 1.0])
+    predictor.bbox_pred.bias.data[::4] = torch.arange(tiny.NUM_CLASSES) * 0.1 * model.roi_heads.box_coder.weights[0]
+    images, targets = tiny.batch()
+    tiny.losses_and_gradients(model, images, targets)
+    (_, predictions, _, _), truth = spy.seen[0], targets[0]["boxes"]
+    width = truth[:, 2] - truth[:, 0]
+    torch.testing.assert_close(predictions.boxes[-len(truth) :, 0], truth[:, 0] + 0.2 * width)
+    assert torch.allclose(predictions.scores, predictor.cls_score.bias.detach().softmax(0)[2])
+
+
 def test_isr_keeps_the_sum_of_the_losses_and_moves_the_gradient():
     """Both rescalings together: the same loss as unweighted, but not the same gradient."""
 
