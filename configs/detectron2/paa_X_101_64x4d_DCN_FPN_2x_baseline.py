@@ -11,6 +11,6 @@ from .common.dense import with_resnext101_dcn
 from .common.schedules import twice_as_long
 from .paa_R_50_FPN_1x_baseline import dataloader, engine, model, optimizer, train
 
-with_resnext101_dcn(model, train)
+with_resnext101_dcn(model, dataloader, train)
 lr_multiplier = twice_as_long(train)
 train.output_dir = "output/detectron2/paa_X_101_64x4d_DCN_FPN_2x_baseline"

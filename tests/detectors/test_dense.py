@@ -9,7 +9,7 @@ import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torchvision.ops import batched_nms, box_iou
 
-from sampling_free.detectors import dense
+from sampling_free.detectors import DeformableConv, dense
 from sampling_free.detectors.dense import labels_of
 from sampling_free.detectors.maps import Predicted, all_rows
 from sampling_free.detectors.overlaps import centerness, paired_iou
@@ -168,6 +168,22 @@ def test_one_process_without_foreground(tmp_path):
         alone = model.losses(small.maps_of(model), *small.boxes_and_classes())["bbox_regression"].item()
         assert empty == 0 and ratio == other > 0
         assert full == pytest.approx(2 * alone, rel=1e-5)  # the mean of the processes' gradients is as of one
+
+
+def test_a_deformable_convolution_starts_plain_and_reads_where_its_offsets_point():
+    torch.manual_seed(0)
+    layer, x = DeformableConv(4, 6), torch.randn(2, 4, 7, 9)
+    torch.nn.init.normal_(layer.conv.bias)
+    weight, bias = layer.conv.weight, layer.conv.bias
+    plain = F.conv2d(x, weight / 2, bias, padding=1)  # the mask is sigmoid(0)
+    assert torch.allclose(layer(x), plain, atol=1e-6)
+    down, right, mask = layer.offset.bias.data.chunk(3)  # by place of the kernel
+    down.fill_(2)
+    right.fill_(-1)
+    mask.fill_(100)
+    moved = F.pad(x, (1, -1, -2, 2))
+    inside = (..., slice(1, -1), slice(1, -1))
+    assert torch.allclose(layer(x)[inside], F.conv2d(moved, weight, bias, padding=1)[inside], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)

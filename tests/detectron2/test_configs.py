@@ -4,6 +4,7 @@ import ast
 import copy
 import functools
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,13 @@ import numpy as np
 import torch
 from detectron2.config import LazyCall as L
 from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_dataset_dicts
-from detectron2.layers import ShapeSpec
+from detectron2.layers import Conv2d, ModulatedDeformConv, ShapeSpec
 from detectron2.structures import BoxMode
 from detectron2.utils.events import EventStorage
+from torchvision.models import resnext101_64x4d
 
 from sampling_free import config
+from sampling_free.detectors import DeformableConv
 from sampling_free.detectron2 import counted_head, fit_prior
 from sampling_free.errors import UserError
 from sampling_free.mechanism import scale_parameters
@@ -280,6 +283,42 @@ def test_resnet101_is_one(file):
     cfg = load(file)
     assert cfg.model.backbone.bottom_up.stages.depth == 101 and cfg.train.init_checkpoint.endswith("MSRA/R-101.pkl")
     assert cfg.train.max_iter == (180_000 if "2x" in file.stem else 90_000)
+
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet's, RGB
+
+
+@each(FILES)
+def test_images_are_normalised_in_the_order_that_they_are_read(file):
+    cfg = load(file)
+    formats = {cfg.dataloader[split].mapper.image_format for split in ("train", "test")}
+    order = {"RGB": 1, "BGR": -1}[formats.pop()]
+    assert not formats and tuple(cfg.model.pixel_mean) == MEAN[::order]
+    assert tuple(cfg.model.pixel_std) in {STD[::order], (1, 1, 1) if order < 0 else STD}  # MSRA's weights have it
+
+
+@each([file for file in FILES if "X_101" in file.stem])
+def test_resnext101_is_torchvision_s_and_deformable_where_the_papers_model_is(file):
+    with torch.device("meta"):
+        model, host = config.instantiate(load(file).model, "model"), resnext101_64x4d(num_classes=1)
+    ours = model.backbone.bottom_up
+    host.fc = None
+    assert kernels(host) == kernels(ours, but="offset")
+    for stage, kind in (
+        ("res2", Conv2d),
+        ("res3", Conv2d),
+        ("res4", ModulatedDeformConv),
+        ("res5", ModulatedDeformConv),
+    ):
+        middle = [block.conv2 for block in getattr(ours, stage)]
+        assert {(type(conv), conv.groups) for conv in middle} == {(kind, 64)}
+    for tower in (model.head.head.class_tower, model.head.head.box_tower):
+        assert [isinstance(layer, DeformableConv) for layer in tower[::3]] == [False, False, False, True]
+
+
+def kernels(model, but="none"):
+    """How often each shape of a convolution's weights is there."""
+    return Counter(tuple(w.shape) for name, w in model.named_parameters() if w.ndim == 4 and but not in name)
 
 
 @pytest.mark.parametrize("name", ["retinanet", "faster_rcnn"])

@@ -14,6 +14,8 @@ from sampling_free.mechanism import ConstantScaling
 from .small import fcos as small_fcos
 from .zoo import host_config
 
+RGB = dict(pixel_mean=[123.675, 116.28, 103.53], pixel_std=[58.395, 57.12, 57.375])  # as torchvision's weights want it
+
 _KINDS = {"atss": ATSS, "paa": PAA, "foveabox": FoveaBox}
 
 
@@ -29,15 +31,14 @@ def dense(name, num_classes=80, host=None, **options):
 
 def yolov3(num_classes=80):
     """YOLOv3 with objectness on DarkNet-53, RGB."""
-    mean, std = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
-    head = _yolov3_head(num_classes)
-    return _model(YOLOV3, L(DarkNet53Backbone)(weights="DEFAULT"), head, ["c3", "c4", "c5"], mean, std)
+    backbone, names = L(DarkNet53Backbone)(weights="DEFAULT"), ["c3", "c4", "c5"]
+    return _model(YOLOV3, backbone, _yolov3_head(num_classes), names, **RGB)
 
 
 def at_sizes_of_yolov3(dataloader):
     """In place: RGB within 608 px, in training from 320 px on."""
+    dataloader.train.mapper.image_format = "RGB"  # which the test mapper takes over
     for split in (dataloader.train, dataloader.test):
-        split.mapper.image_format = "RGB"
         split.mapper.augmentations[0].update(short_edge_length=608, max_size=608)
     dataloader.train.mapper.augmentations[0].short_edge_length = list(range(320, 609, 32))
 
@@ -66,14 +67,15 @@ def sampling_free(model, dataloader, optimizer, train):
     train.prior = "auto"
 
 
-def with_resnext101_dcn(model, train):
+def with_resnext101_dcn(model, dataloader, train):
     """In place: ResNeXt-101-64x4d with DCNv2 in its last two stages and in the last convolution of each tower.
 
-    Its ImageNet weights are torchvision's, converted by detectron2's tools/convert-torchvision-to-d2.py.
+    Its ImageNet weights are torchvision's, converted by detectron2's tools/convert-torchvision-to-d2.py; they want RGB.
     """
     model.backbone.bottom_up.stages = [_resnext_stage(i) for i in range(4)]
     model.head.last_conv = detectors.DeformableConv
-    model.pixel_mean, model.pixel_std = [103.53, 116.28, 123.675], [57.375, 57.12, 58.395]
+    model.update(RGB)
+    dataloader.train.mapper.image_format = "RGB"  # which the test mapper takes over
     train.init_checkpoint = os.environ.get("X_101_64X4D", "output/detectron2/X-101-64x4d.pkl")
 
 
@@ -97,5 +99,5 @@ def _yolov3_head(num_classes, **options):
     return L(detectors.yolov3)(num_classes=num_classes, quality=quality, scaling=L(ConstantScaling)(), **options)
 
 
-def _model(kind, backbone, head, names, mean, std):
-    return L(kind)(backbone=backbone, head=head, head_in_features=names, pixel_mean=mean, pixel_std=std)
+def _model(kind, backbone, head, names, pixel_mean, pixel_std):
+    return L(kind)(backbone=backbone, head=head, head_in_features=names, pixel_mean=pixel_mean, pixel_std=pixel_std)
