@@ -17,7 +17,7 @@ from detectron2.engine import create_ddp_model, hooks
 from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, EventWriter, JSONWriter, TensorboardXWriter
 from numpy.typing import NDArray
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from sampling_free import config
@@ -194,10 +194,9 @@ class _Run:
         Raises:
             UserError: it has not.
         """
-        part, path = getattr(self.model, "roi_heads", self.model), "model"
-        if part is not self.model:
-            path = "model.roi_heads"
-        num_classes = getattr(part, "num_classes", None)
+        num_classes = getattr(getattr(self.model, "roi_heads", self.model), "num_classes", None)
+        owners = ("model", "model.roi_heads", "model.head")
+        path = next((p for p in owners if "num_classes" in (OmegaConf.select(self.cfg, p) or {})), "model")
         if categories and num_classes is not None and num_classes != len(categories):
             raise UserError(
                 f"{key} has {len(categories)} categories ({', '.join(categories[:5])}"

@@ -1,5 +1,6 @@
 """Reading checkpoints: ours, or a bare state dict of torchvision's. They are data: nothing in them is run."""
 
+import logging
 import pickle
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from torch import nn
 
 from sampling_free.errors import UserError
 from sampling_free.torchvision.datasets import DetectionDataset
+
+logger = logging.getLogger(__name__)
 
 _PREFIX = "model."  # of the detector in the checkpoint of a training run
 
@@ -42,17 +45,21 @@ def iteration_of(path: Path) -> int:
 
 
 def refuse_other_classes(model: nn.Module, data: DetectionDataset) -> None:
-    """Check before the first batch that the model has a column for every label of the data.
+    """Check before the first batch that the model has a column for every label of the data; warn of more columns.
 
     Raises:
         UserError: it has too few.
     """
-    num_classes = _num_classes(model)
-    if num_classes is not None and data.num_labels > num_classes:
+    num_classes, needed = _num_classes(model), data.num_labels
+    if num_classes is None or num_classes == needed:
+        return
+    labels = f"labels up to {needed - 1} ({data.label_names[needed - 1]})"
+    if num_classes < needed:
         raise UserError(
-            f"the data has labels up to {data.num_labels - 1} ({data.label_names[data.num_labels - 1]}), but the model "
-            f"was built with num_classes={num_classes}; it needs {data.num_labels}, background included"
+            f"the data has {labels}, but the model was built with num_classes={num_classes}; it needs {needed}, "
+            f"background included"
         )
+    logger.warning("The data has %s: of the model's num_classes=%d it needs %d.", labels, num_classes, needed)
 
 
 def _num_classes(model: Any) -> int | None:

@@ -169,12 +169,26 @@ def test_prediction_is_plain_arrays_on_the_images_pixels(run):
         (["dataloader.train.total_batch_size=0"], "a total batch of 0 images"),
         (["train.init_checkpoint=nowhere.pth"], "there are no weights at nowhere.pth"),
         (["train.output_dir=/proc/none/run"], "output folder /proc/none/run cannot be written"),
-        (["model.num_classes=3"], "has 5 categories (circle, square, triangle, star, cross), but the model was built"),
         (["engine=sampling_free.torchvision.engine"], "this config's data are detectron2's"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_sentence(folder, capsys, overrides, words):
     assert words in failing(capsys, arguments(folder, *overrides))
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("retinanet", "model.num_classes"),
+        ("faster_rcnn", "model.roi_heads.num_classes"),
+        ("atss", "model.head.num_classes"),
+        ("yolov3", "model.head.num_classes"),
+    ],
+)
+def test_another_number_of_classes_than_the_data_s_is_told_with_its_key(folder, capsys, name, key):
+    said = failing(capsys, arguments(folder, f"{key}=3", config=f"{name}_shapes.py"))
+    assert "has 5 categories (circle, square, triangle, star, cross), but the model was built" in said
+    assert f"with {key}=3; set {key}=5" in said
 
 
 def test_a_config_of_the_other_host_is_told(tmp_path, capsys):

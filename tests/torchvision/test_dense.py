@@ -1,5 +1,7 @@
 """ATSS, PAA, FoveaBox and YOLOv3 in torchvision's manner: call, targets, results, prior, checkpoints."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -110,9 +112,12 @@ def test_mistakes_are_one_sentence():
         make_sampling_free(model)
 
 
-def test_more_classes_in_the_data_than_in_the_model_are_refused():
-    class Data:
-        num_labels, label_names = 6, {5: "cross"}
-
+@pytest.mark.parametrize("name", ["paa", "yolov3"])
+def test_more_classes_in_the_data_than_in_the_model_are_refused_and_fewer_told(name, caplog):
     with pytest.raises(UserError, match="num_classes=3; it needs 6"):
-        refuse_other_classes(model_of("paa"), Data())
+        refuse_other_classes(model_of(name), SimpleNamespace(num_labels=6, label_names={5: "cross"}))
+    refuse_other_classes(model_of(name), SimpleNamespace(num_labels=3, label_names={2: "square"}))
+    assert not caplog.records
+    refuse_other_classes(model_of(name), SimpleNamespace(num_labels=2, label_names={1: "circle"}))
+    (record,) = caplog.records
+    assert "labels up to 1 (circle): of the model's num_classes=3 it needs 2" in record.getMessage()
