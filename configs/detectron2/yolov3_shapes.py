@@ -2,7 +2,7 @@
 
 python train_net.py --config-file configs/detectron2/yolov3_shapes.py
 
-A few minutes on 2 cores.
+A few minutes on 2 cores: three times the iterations of the others, as the baseline.
 """
 
 from .common.dense import sampling_free
