@@ -10,6 +10,7 @@ from detectron2.evaluation import COCOEvaluator, DatasetEvaluator, PascalVOCDete
 from torch import nn
 
 from sampling_free.detectron2.foreground import counted_head, fit_prior, set_prior
+from sampling_free.detectron2.loading import require_registered
 from sampling_free.detectron2.optimizer import exempt_scales
 from sampling_free.errors import UserError
 
@@ -19,7 +20,21 @@ class SamplingFreeTrainer(DefaultTrainer):
 
     `MODEL.SAMPLING_FREE.PRIOR` says where bias and score threshold come from; a resumed run has them in its checkpoint.
     Other models, detectron2's own among them, train as by `DefaultTrainer`.
+
+    Args:
+        cfg: detectron2's, with `add_sampling_free_config`'s node.
+
+    Raises:
+        UserError: a data set is not registered, or the model has another number of classes than the data.
     """
+
+    def __init__(self, cfg: CfgNode) -> None:
+        for key in ("TRAIN", "TEST"):
+            for name in cfg.DATASETS[key]:
+                require_registered(name, f"DATASETS.{key}")
+        super().__init__(cfg)
+        for name in cfg.DATASETS.TRAIN:
+            self._refuse_other_classes(name)
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
@@ -39,8 +54,21 @@ class SamplingFreeTrainer(DefaultTrainer):
             self._set_prior()
         return super().train()
 
+    def _refuse_other_classes(self, name: str) -> None:
+        categories = MetadataCatalog.get(name).get("thing_classes")
+        model = self._model()
+        num_classes = getattr(getattr(model, "roi_heads", model), "num_classes", None)
+        if None not in (categories, num_classes) and num_classes != len(categories):
+            raise UserError(
+                f"data set {name} has {len(categories)} categories, but the model was built with {num_classes}; "
+                f"set its NUM_CLASSES to {len(categories)}"
+            )
+
+    def _model(self) -> Any:
+        return getattr(self._trainer.model, "module", self._trainer.model)
+
     def _set_prior(self) -> None:
-        model = getattr(self._trainer.model, "module", self._trainer.model)
+        model = self._model()
         prior = self.cfg.MODEL.get("SAMPLING_FREE", {}).get("PRIOR", "")
         if counted_head(model) is None or prior in ("", None):
             return

@@ -184,10 +184,12 @@ def test_learned_scales_have_no_weight_decay(tmp_path):
         ([*RETINANET, "MODEL.SAMPLING_FREE.SCALE", "1"], "Non-existent key: MODEL.SAMPLING_FREE.SCALE"),
         ([*RETINANET, "MODEL.SAMPLING_FREE.PRIOR", "1e-3"], "for config key: MODEL.SAMPLING_FREE.PRIOR"),
         ([*RETINANET, "MODEL.SAMPLING_FREE.PRIOR", "automatic"], "it takes \"auto\", a number"),
+        ([*RETINANET, "MODEL.RETINANET.NUM_CLASSES", "5"], "has 3 categories, but the model was built with 5"),
+        ([*RETINANET, "DATASETS.TRAIN", "('yaml_trian',)"], "DATASETS.TRAIN: data set 'yaml_trian' is not registered"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_sentence(arguments, words, tmp_path, capsys):
-    pairs = {**SMALL, "OUTPUT_DIR": str(tmp_path)}
+    pairs = {key: value for key, value in SMALL.items() if key not in arguments} | {"OUTPUT_DIR": str(tmp_path)}
     assert train_yaml.main([*arguments, *(str(item) for pair in pairs.items() for item in pair)]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ") and words in error
