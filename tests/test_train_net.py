@@ -246,6 +246,7 @@ def test_divergence_names_loss_iteration_and_images_and_keeps_the_last_good_chec
     late = ["lr_multiplier.schedulers.0.end_value=1e30", "lr_multiplier.lengths=[0.1,0.9]"]
     argv = arguments(folder, "train.max_iter=30", "train.checkpoint_period=1", *late)
     said = failing(capsys, argv, status=3)
+    assert {path.name for path in (folder / "run" / "pictures").iterdir()} >= {"first_batches.jpg", "losses.png"}
     result = json.loads((folder / "run" / "result.json").read_text())
     assert result["diverged"] and result["reason"] in said
     assert "diverged" in said and "iteration" in said and "last.ckpt" in said

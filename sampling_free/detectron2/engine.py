@@ -99,15 +99,17 @@ def _train(cfg: DictConfig, launch: Launch, *, resume: bool = False) -> dict[str
         logger.info("%s has %d of %d iterations: raise train.max_iter to go on", last, start, run.options.max_iter)
         metrics = run.evaluate()
         if not (run.folder / "result.json").is_file():  # killed after the last iteration
-            run.finish(metrics, start, data)
+            run.finish(metrics, start)
         return metrics
+    if not start:
+        run.draw_data(data)
     try:
         run.fit(data, start)
     except DivergedError as error:
         good = f"; {last} is from before" if last.is_file() else ""
-        run.write_result({}, run.trainer.iter, diverged=f"{error}{good}")
+        run.finish({}, run.trainer.iter, diverged=f"{error}{good}")
         raise DivergedError(f"{error}{good}") from error
-    run.finish(run.metrics, run.options.max_iter, data)
+    run.finish(run.metrics, run.options.max_iter)
     return run.metrics
 
 
@@ -298,12 +300,17 @@ class _Run:
         self.metrics = evaluate_model(self.model, self.test_batches, self.evaluator)
         return self.metrics
 
-    def finish(self, metrics: dict[str, float], iterations: int, data: TrainingData) -> None:
-        """What a run writes when all its iterations are done."""
-        self.write_result(metrics, iterations)
+    def draw_data(self, data: TrainingData) -> None:
+        """A picture of the first batches."""
         if comm.is_main_process() and data.categories:
             batches = data.batches(total_batch_size=IMAGES, alone=True)
-            run_pictures.draw(self.folder, batches, data.categories, self.test_records, self.test_name)
+            run_pictures.draw_data(self.folder, batches, data.categories)
+
+    def finish(self, metrics: dict[str, float], iterations: int, *, diverged: str | None = None) -> None:
+        """What a run writes when all its iterations are done, or when it cannot go on."""
+        self.write_result(metrics, iterations, diverged=diverged)
+        if comm.is_main_process() and categories_of(self.cfg.dataloader.test.dataset):
+            run_pictures.draw(self.folder, self.test_records, self.test_name)
 
     def write_result(self, metrics: dict[str, float], iterations: int, *, diverged: str | None = None) -> None:
         """result.json: what a comparison of runs reads."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from detectron2.structures import BitMasks, PolygonMasks, polygons_to_bitmask
 from numpy.typing import NDArray
 
@@ -14,23 +15,26 @@ from sampling_free.pictures import Box
 from sampling_free.runs.pictures import draw_first_batches, draw_results
 
 
-def draw(
-    folder: Path,
-    batches: Iterable[list[dict[str, Any]]],
-    categories: list[str],
-    test_records: list[dict[str, Any]],
-    test_name: str,
-) -> None:
-    """Write `pictures/` and `examples.json` of a run folder.
+def draw_data(folder: Path, batches: Iterable[list[dict[str, Any]]], categories: list[str]) -> None:
+    """What a run will see: wrong boxes are best found before it is over.
 
     Args:
         folder: of the run.
         batches: of the training stream; the first two are drawn.
         categories: names of the classes.
+    """
+    with torch.random.fork_rng(devices=[]):  # with and without the picture the same training
+        draw_first_batches(folder / "pictures" / "first_batches.jpg", _first(batches, categories), categories)
+
+
+def draw(folder: Path, test_records: list[dict[str, Any]], test_name: str) -> None:
+    """What a run has found: the other `pictures/` and `examples.json` of its folder.
+
+    Args:
+        folder: of the run.
         test_records: the evaluation's images.
         test_name: under which they are registered.
     """
-    draw_first_batches(folder / "pictures" / "first_batches.jpg", _first(batches, categories), categories)
     draw_results(folder, truth_of(test_records, test_name), Path())
 
 

@@ -64,11 +64,13 @@ def train(cfg: DictConfig, *, resume: bool = False, launch: Launch | None = None
         if not (run.folder / "result.json").is_file():  # killed after the last iteration
             run.finish(metrics, iterations=start)
         return metrics
+    if not start:
+        run.draw_data()
     try:
         run.trainer.fit(run.module, ckpt_path=str(last) if start else None, weights_only=True)
     except DivergedError as error:
         good = f"; {last} is from before" if last.is_file() else ""
-        run.write_result({}, iterations=run.module.global_step, diverged=f"{error}{good}")
+        run.finish({}, iterations=run.module.global_step, diverged=f"{error}{good}")
         raise DivergedError(f"{error}{good}") from error
     except SystemExit as error:  # Lightning's answer to Ctrl-C
         raise KeyboardInterrupt from error
@@ -252,11 +254,16 @@ class _Run:
         period, eval_period = options.checkpoint_period, options.eval_period or options.max_iter
         return [*callbacks, Checkpoints(self.folder / "checkpoints", period=period, eval_period=eval_period)]
 
-    def finish(self, metrics: dict[str, float], *, iterations: int) -> None:
-        """What a run writes when all its iterations are done."""
-        self.write_result(metrics, iterations=iterations)
+    def draw_data(self) -> None:
+        """A picture of the first batches."""
         if self.trainer.is_global_zero:
-            run_pictures.draw(self.folder, self.train_set, self.test_set, self.cfg.train.seed)
+            run_pictures.draw_data(self.folder, self.train_set, self.cfg.train.seed)
+
+    def finish(self, metrics: dict[str, float], *, iterations: int, diverged: str | None = None) -> None:
+        """What a run writes when all its iterations are done, or when it cannot go on."""
+        self.write_result(metrics, iterations=iterations, diverged=diverged)
+        if self.trainer.is_global_zero:
+            run_pictures.draw(self.folder, self.test_set)
 
     def write_result(self, metrics: dict[str, float], *, iterations: int, diverged: str | None = None) -> None:
         """result.json: what a comparison of runs reads."""

@@ -15,10 +15,16 @@ from sampling_free.torchvision.datasets import DetectionDataset
 from sampling_free.torchvision.loading import train_loader
 
 
-def draw(folder: Path, train_set: DetectionDataset, test_set: DetectionDataset, seed: int) -> None:
-    """Write `pictures/` and `examples.json` of a run folder."""
-    batches = _first_batches(train_set, seed)
-    draw_first_batches(folder / "pictures" / "first_batches.jpg", batches, train_set.categories)
+def draw_data(folder: Path, train_set: DetectionDataset, seed: int) -> None:
+    """What a run will see: wrong boxes are best found before it is over."""
+    with torch.random.fork_rng(devices=[]):  # with and without the picture the same training
+        draw_first_batches(
+            folder / "pictures" / "first_batches.jpg", _first_batches(train_set, seed), train_set.categories
+        )
+
+
+def draw(folder: Path, test_set: DetectionDataset) -> None:
+    """What a run has found: the other `pictures/` and `examples.json` of its folder."""
     draw_results(folder, test_set.coco.dataset | {"images": _images(test_set)}, test_set.image_folder)
 
 
