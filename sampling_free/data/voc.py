@@ -24,14 +24,19 @@ def read_voc(
         difficult_as_crowd: objects marked difficult neither train nor count in evaluation.
 
     Raises:
-        UserError: a file is missing or is no VOC annotation; it names the file.
+        UserError: files are missing or are no VOC annotations; it names the first few and says how many.
     """
     ids = {name: index for index, name in enumerate(categories, start=1)}
     images: list[dict[str, Any]] = []
     boxes: list[dict[str, Any]] = []
+    broken: list[str] = []
     for folder, split in splits:
         for stem in _stems(Path(folder), split):
-            root = _parse(Path(folder) / "Annotations" / f"{stem}.xml")
+            try:
+                root = ElementTree.parse(Path(folder) / "Annotations" / f"{stem}.xml").getroot()
+            except (OSError, ElementTree.ParseError) as error:
+                broken.append(f"annotation {folder}/Annotations/{stem}.xml cannot be read: {error}")
+                continue
             images.append(_image(root, Path(folder), stem, image_id=len(images) + 1))
             for number, item in enumerate(root.iter("object"), start=1):
                 difficult = difficult_as_crowd and item.findtext("difficult", "0").strip() == "1"
@@ -46,6 +51,9 @@ def read_voc(
                         "source": f"{stem}.xml, object {number}",
                     }
                 )
+    if broken:
+        more = f"; and {len(broken) - 3} more" if len(broken) > 3 else ""
+        raise UserError(f"{'; '.join(broken[:3])}{more}")
     named = [{"id": index, "name": name} for name, index in ids.items()]
     return {"images": images, "annotations": boxes, "categories": named}
 
@@ -56,13 +64,6 @@ def _stems(folder: Path, split: str) -> list[str]:
         return [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except OSError as error:
         raise UserError(f"there is no image list {path}; check the data set's root and split") from error
-
-
-def _parse(path: Path) -> ElementTree.Element:
-    try:
-        return ElementTree.parse(path).getroot()
-    except (OSError, ElementTree.ParseError) as error:
-        raise UserError(f"annotation {path} cannot be read: {error}") from error
 
 
 def _image(root: ElementTree.Element, folder: Path, stem: str, *, image_id: int) -> dict[str, Any]:

@@ -88,3 +88,8 @@ def test_missing_files_are_named(tmp_path):
     (tmp_path / "Annotations" / "a.xml").write_text("<annotation>")
     with pytest.raises(UserError, match=f"annotation {tmp_path}/Annotations/a.xml cannot be read"):
         read_voc([pair], ["cat"])
+    pair = write(tmp_path, "train", {name: [item()] for name in "abcde"})
+    for name in "bcde":
+        (tmp_path / "Annotations" / f"{name}.xml").write_text("<annotation>")
+    with pytest.raises(UserError, match="(?s)Annotations/b.xml cannot .*/d.xml cannot be read: [^;]*; and 1 more$"):
+        read_voc([pair], ["cat"])
