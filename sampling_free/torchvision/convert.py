@@ -69,7 +69,8 @@ def make_sampling_free(
             the RPN and `PerForeground(1/4)` in the RoI head (the released code's weights).
         heads: of a two-stage model, which heads are converted: the papers' ablation.
         boundary_threshold: RPN anchors that reach further than this many pixels out of the image are ignored (0, as in
-            the released code); a negative number keeps them all, as torchvision does.
+            the released code); a negative number keeps them all, as torchvision does. Anchors between a matcher's two
+            thresholds (RetinaNet 0.4 and 0.5, RPN 0.3 and 0.7) stay ignored, as in the papers; the matcher has both.
 
     Returns:
         `model` itself.
