@@ -56,7 +56,7 @@ def paa(
         UserError: the classification loss cannot say the loss of each example, or a box loss is given.
     """
     loss: Any = classification_loss or SigmoidCrossEntropy()
-    if not hasattr(loss, "each"):
+    if not hasattr(loss, "each"):  # first: the check of every dense detector recommends GHMC
         raise UserError(
             f"PAA scores anchors by its classification loss, and {type(loss).__name__} does not give the loss of each "
             f"example; take SigmoidCrossEntropy or FocalLoss"

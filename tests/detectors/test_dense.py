@@ -14,7 +14,7 @@ from sampling_free.detectors.dense import labels_of
 from sampling_free.detectors.maps import Predicted, all_rows
 from sampling_free.detectors.overlaps import centerness, paired_iou
 from sampling_free.errors import UserError
-from sampling_free.heuristics import GHMR, FocalLoss
+from sampling_free.heuristics import GHMC, GHMR, ISR, FocalLoss
 from sampling_free.mechanism import ConstantScaling, FrozenScaling, GuidedScaling, PerForeground, SigmoidCrossEntropy
 from tests.detectors import small
 
@@ -143,6 +143,22 @@ def test_losses_and_gradients_are_finite_without_foreground(name, form, empty):
         assert losses["bbox_regression"] == 0
 
 
+@pytest.mark.parametrize("empty", [(), (0, 1)], ids=["boxes", "no boxes"])
+@pytest.mark.parametrize("name", ["atss", "foveabox", "yolov3"])
+def test_ghm_c_teaches_the_classifiers_and_is_not_divided(name, empty):
+    model = small.detector(name, classification_loss=GHMC(momentum=0.0), scaling=ConstantScaling(1))
+    maps, (boxes, classes) = small.maps_of(model), small.boxes_and_classes(empty)
+    losses = model.losses(maps, boxes, classes)
+    sum(losses.values()).backward()
+    assert all(loss.isfinite() for loss in losses.values())
+    for layer in model.head.classifiers:
+        assert layer.weight.grad.isfinite().all() and layer.weight.grad.any()
+    _, matches = matches_of(model, maps, boxes, classes)
+    labels = torch.stack([labels_of(m, c, small.NUM_CLASSES) for m, c in zip(matches, classes, strict=True)])
+    alone = GHMC(momentum=0.0)(all_rows(maps.logits, small.NUM_CLASSES), labels, small.NUM_CLASSES)
+    torch.testing.assert_close(losses["classification"], alone)
+
+
 def one_of_two(rank, folder):
     dist.init_process_group("gloo", init_method=f"file://{folder}/group", rank=rank, world_size=2)
     torch.set_num_threads(1)
@@ -264,6 +280,13 @@ def test_choices_that_make_no_sense_are_refused():
         small.detector("paa", classification_loss=Odd())
     with pytest.raises(UserError, match="take normalizer=PerForeground"):
         small.detector("atss", normalizer=Odd())
+    with pytest.raises(UserError, match="and GHMC does not give the loss of each example; take Sigmoid.* or FocalLoss"):
+        small.detector("paa", classification_loss=GHMC())
+    for name, called in (("atss", "ATSS"), ("foveabox", "FoveaBox"), ("yolov3", "YOLOv3")):
+        with pytest.raises(UserError, match=f"ISR chooses examples of a two-stage model; {called} trains on every one"):
+            small.detector(name, classification_loss=ISR())
+    with pytest.raises(UserError, match="PAA scores anchors by its classification loss, and ISR"):
+        small.detector("paa", classification_loss=ISR())
     with pytest.raises(UserError, match="FocalLoss is no box loss; FoveaBox takes box_loss=GHMR"):
         small.detector("foveabox", box_loss=FocalLoss())
 
