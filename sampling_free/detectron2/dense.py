@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from detectron2.config import configurable
 from detectron2.layers import ShapeSpec
-from detectron2.modeling.backbone import BACKBONE_REGISTRY, Backbone, build_backbone
+from detectron2.modeling.backbone import BACKBONE_REGISTRY, FPN, Backbone, build_backbone, build_resnet_backbone
+from detectron2.modeling.backbone.fpn import LastLevelP6P7
 from detectron2.modeling.meta_arch import META_ARCH_REGISTRY
 from detectron2.modeling.meta_arch.dense_detector import DenseDetector as HostDetector
 from detectron2.structures import Boxes, ImageList, Instances
@@ -191,3 +192,17 @@ class DarkNet53Backbone(Backbone):
 def build_darknet53_backbone(cfg: Any, input_shape: ShapeSpec) -> DarkNet53Backbone:
     """DarkNet-53 for `MODEL.BACKBONE.NAME`; its weights are `MODEL.SAMPLING_FREE.DENSE.DARKNET_WEIGHTS`."""
     return DarkNet53Backbone(cfg.MODEL.SAMPLING_FREE.DENSE.DARKNET_WEIGHTS or None)
+
+
+@BACKBONE_REGISTRY.register()
+def build_resnet_fpn_p6_of_p5_backbone(cfg: Any, input_shape: ShapeSpec) -> FPN:
+    """A ResNet and its pyramid for `MODEL.BACKBONE.NAME`, P6 made of P5 as in FCOS and ATSS; RetinaNet's is of C5."""
+    node = cfg.MODEL.FPN
+    return FPN(
+        bottom_up=build_resnet_backbone(cfg, input_shape),
+        in_features=node.IN_FEATURES,
+        out_channels=node.OUT_CHANNELS,
+        norm=node.NORM,
+        top_block=LastLevelP6P7(node.OUT_CHANNELS, node.OUT_CHANNELS, "p5"),
+        fuse_type=node.FUSE_TYPE,
+    )

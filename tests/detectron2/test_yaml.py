@@ -4,6 +4,7 @@ import gc
 import importlib.util
 import json
 import re
+import shlex
 import warnings
 from pathlib import Path
 
@@ -16,12 +17,15 @@ import numpy as np
 import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
+from detectron2.modeling import build_model
 
+from sampling_free import config
 from sampling_free.detectron2.default_trainer import SamplingFreeTrainer
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "configs" / "detectron2" / "yaml").glob("*.yaml"))
 SCRIPT = ROOT / "projects" / "detectron2_yaml" / "train_yaml.py"
+DENSE = {"atss": "R_50_FPN_1x", "paa": "R_50_FPN_1x", "foveabox": "R_50_FPN_1x", "yolov3": "darknet53_500k"}
 SMALL = {
     "DATASETS.TRAIN": ("yaml_train",),
     "DATASETS.TEST": ("yaml_train",),
@@ -40,6 +44,8 @@ SMALL = {
     "MODEL.ROI_HEADS.NUM_CLASSES": 3,
     "MODEL.ROI_MASK_HEAD.CONV_DIM": 16,
     "MODEL.RPN.POST_NMS_TOPK_TRAIN": 50,
+    "MODEL.SAMPLING_FREE.DENSE.DARKNET_WEIGHTS": "",
+    "MODEL.SAMPLING_FREE.DENSE.NUM_CLASSES": 3,
     "SOLVER.IMS_PER_BATCH": 2,
     "SOLVER.MAX_ITER": 2,
     "SOLVER.STEPS": (),
@@ -115,11 +121,56 @@ def test_yaml_trains_and_evaluates(file, tmp_path):
     assert 0 < foreground < examples / 10
     losses = {name: value for name, value in metrics(tmp_path).items() if "loss" in name}
     assert any(name.startswith("raw/") for name in losses) and all(np.isfinite(list(losses.values())))
-    if not prefix:  # RetinaNet's threshold is in the checkpoint
-        assert float(state["test_score_thresh"]) == pytest.approx(foreground / examples)
+    # a one-stage detector's threshold is in the checkpoint
+    if threshold := {"": "test_score_thresh", "head.": "head.score_threshold"}.get(prefix):
+        assert float(state[threshold]) == pytest.approx(foreground / examples)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("form", ["", "_baseline"])
+@pytest.mark.parametrize("name", DENSE)
+def test_a_dense_detector_and_its_baseline_are_those_of_the_lazy_configs(name, form):
+    file, (path,) = FILES[0].with_name(f"{name}.yaml"), ROOT.glob(f"configs/detectron2/{name}_{DENSE[name]}{form}.py")
+    further = re.search(r"with these behind:\n#\n((?:#   .*\n)+)", file.read_text())[1]
+    options = shlex.split(further.replace("#", " ").replace("\\\n", " ")) if form else []
+    options += ["MODEL.DEVICE", "meta", "MODEL.SAMPLING_FREE.DENSE.DARKNET_WEIGHTS", ""]
+    cfg = train_yaml.config_of(train_yaml.parser().parse_args([*arguments_of(file), *options]))
+    lazy = config.load(path)
+    if name == "yolov3":
+        lazy.model.backbone.weights = None
+    with torch.device("meta"):
+        pair = build_model(cfg), config.instantiate(lazy.model, "model")
+    assert modules(pair[0]) == modules(pair[1])
+    a, b = (model.head for model in pair)
+    assert settings(a.normalizer) == settings(b.normalizer) and settings(a.suppression) == settings(b.suppression)
+    assert all(settings(x) == settings(y) for x, y in zip(a.modules(), b.modules(), strict=True))
+
+    loader, solver = lazy.dataloader.train, cfg.SOLVER
+    assert cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS == loader.dataset.get("filter_empty", True)
+    assert cfg.INPUT.FORMAT == loader.mapper.image_format
+    assert list(cfg.INPUT.MIN_SIZE_TRAIN) == list(loader.mapper.augmentations[0].short_edge_length)
+    assert cfg.INPUT.MAX_SIZE_TRAIN == loader.mapper.augmentations[0].max_size
+    assert (solver.BASE_LR, solver.WEIGHT_DECAY) == (lazy.optimizer.lr, lazy.optimizer.weight_decay)
+    assert (solver.IMS_PER_BATCH, solver.MAX_ITER) == (loader.total_batch_size, lazy.train.max_iter)
+    clipped = solver.CLIP_GRADIENTS
+    assert (clipped.CLIP_VALUE if clipped.ENABLED else None) == lazy.train.clip_grad
+    rate = config.instantiate(lazy.lr_multiplier, "lr_multiplier")
+    assert [rate((step + d) / solver.MAX_ITER) for step in solver.STEPS for d in (-1, 1)] == pytest.approx(
+        [1, 0.1, 0.1, 0.01]
+    )
+
+
+def modules(model):
+    """Type of each part, and shape of each weight, by name."""
+    parts = {name: type(part) for name, part in model.named_modules()}
+    return parts | {name: tuple(value.shape) for name, value in model.state_dict().items()}
+
+
+def settings(part):
+    """The numbers that an object was made with."""
+    return {name: value for name, value in vars(part).items() if isinstance(value, int | float | str)}
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.stem not in DENSE], ids=lambda file: file.name)
 def test_without_our_file_detectron2_s_own_trains(file, tmp_path):
     arguments = train_yaml.parser().parse_args(arguments_of(file)[:2])
     cfg = train_yaml.config_of(arguments)
