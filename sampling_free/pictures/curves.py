@@ -49,9 +49,9 @@ def plot_losses(path: str | Path, runs: Mapping[str, str | Path]) -> None:
         _loss_panel(upper_right, metrics, lambda run: run.total(_LOCALIZATION, raw=True))
         _loss_panel(lower_left, metrics, lambda run: run.total(_CLASSIFICATION) / run.total(_LOCALIZATION))
         lower_left.axhline(1, color="black", linewidth=0.8, linestyle=":")
-        for color, run in zip(_colors(len(metrics)), metrics.values(), strict=True):
+        for style, run in zip(_styles(len(metrics)), metrics.values(), strict=True):
             average_precision = run.curve("bbox/AP")
-            lower_right.plot(average_precision.steps, average_precision.values, "o-", color=color, markersize=4)
+            lower_right.plot(average_precision.steps, average_precision.values, marker="o", markersize=4, **style)
         upper_left.set_title("classification loss, before scaling")
         upper_right.set_title("localisation loss")
         lower_left.set_title("balance: classification as trained / localisation")
@@ -70,12 +70,13 @@ def _loss_panel(axes: Axes, runs: Mapping[str, Metrics], figure_of: Callable[[Me
     largest = [curve.values.max() for name, curve in curves.items() if len(curve.steps) and not runs[name].diverged]
     # a run on its way to infinity must not press all others flat
     ceiling = 100 * max(largest) if largest else np.inf
-    for color, (name, run) in zip(_colors(len(runs)), runs.items(), strict=True):
+    for style, (name, run) in zip(_styles(len(runs)), runs.items(), strict=True):
+        color = style["color"]
         curve = Curve(curves[name].steps, curves[name].values.clip(max=ceiling))
         smooth = curve.smooth()
         label = f"{name} (diverged after iteration {run.iterations})" if run.diverged else name
         axes.plot(curve.steps, curve.values, color=color, alpha=0.2, linewidth=0.8)
-        axes.plot(smooth.steps, smooth.values, color=color, linewidth=1.8, label=label)
+        axes.plot(smooth.steps, smooth.values, linewidth=1.8, label=label, **style)
         if run.diverged:
             axes.plot(smooth.steps[-1:], smooth.values[-1:], "X", color=color, markersize=11, markeredgecolor="white")
 
@@ -110,10 +111,10 @@ def plot_precision_recall(path: str | Path, runs: Mapping[str, str | Path]) -> N
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(10.5, 4.6), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
-        for color, (name, file) in zip(_colors(len(files)), files.items(), strict=True):
+        for style, (name, file) in zip(_styles(len(files)), files.items(), strict=True):
             curves = json.loads(file.read_text()) if file.is_file() else None
-            _precision_line(left, curves, "IoU 0.5", color, name)
-            _precision_line(right, curves, "mean over IoU", color, name)
+            _precision_line(left, curves, "IoU 0.5", style, name)
+            _precision_line(right, curves, "mean over IoU", style, name)
             if curves is not None and len(files) == 1:
                 _class_lines(left, curves)
         for axes, title in ((left, "IoU 0.5"), (right, "mean over IoU 0.5 to 0.95")):
@@ -124,11 +125,11 @@ def plot_precision_recall(path: str | Path, runs: Mapping[str, str | Path]) -> N
         _save(figure, path)
 
 
-def _precision_line(axes: Axes, curves: Mapping | None, key: str, color: str, name: str) -> None:
+def _precision_line(axes: Axes, curves: Mapping | None, key: str, style: Mapping[str, Any], name: str) -> None:
     if curves is None:
-        axes.plot([], [], color=color, label=f"{name}  no detections")
+        axes.plot([], [], label=f"{name}  no detections", **style)
         return
-    axes.plot(curves["recall"], curves[key], color=color, linewidth=2, label=f"{name}  {_area(curves[key])}")
+    axes.plot(curves["recall"], curves[key], linewidth=2, label=f"{name}  {_area(curves[key])}", **style)
 
 
 def _class_lines(axes: Axes, curves: Mapping) -> None:
@@ -145,8 +146,11 @@ def _area(precision: Sequence[float]) -> str:
     return f"{100 * np.mean(precision):.1f}"
 
 
-def _colors(count: int) -> list[str]:
-    return [_COLORS[i % len(_COLORS)] for i in range(count)]
+def _styles(count: int) -> list[dict[str, Any]]:
+    """A colour each, and dashes where colours begin to repeat."""
+    dashes = ["-", "--", ":"]
+    rounds = [divmod(i, len(_COLORS)) for i in range(count)]
+    return [{"color": _COLORS[color], "linestyle": dashes[turn % len(dashes)]} for turn, color in rounds]
 
 
 def _save(figure: Figure, path: str | Path) -> None:
