@@ -30,6 +30,16 @@ def test_formula(alpha, gamma):
     assert ours.item() == pytest.approx(by_loops(logits, labels, 5, alpha, gamma), rel=1e-5)
 
 
+@pytest.mark.parametrize(("alpha", "gamma"), [(0.25, 2.0), (0.5, 0.0), (0.9, 1.5)])
+def test_gradient_is_that_of_the_formula(alpha, gamma):
+    logits, labels = torch.randn(40, 5, dtype=torch.float64, requires_grad=True), torch.randint(-1, 6, (40,))
+    (ours,) = torch.autograd.grad(FocalLoss(alpha, gamma)(logits, labels, 5), logits)
+    p, positive = logits.sigmoid(), labels[:, None] == torch.arange(5)
+    written = torch.where(positive, -alpha * (1 - p) ** gamma * p.log(), -(1 - alpha) * p**gamma * (1 - p).log())
+    (theirs,) = torch.autograd.grad(written[labels >= 0].sum(), logits)
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
 def test_raw_maps_and_rows_are_the_same_examples():
     maps = [torch.randn(2, 3 * 4, h, w) for h, w in [(3, 5), (2, 1)]]
     labels = torch.randint(-1, 5, (2, (15 + 2) * 3))

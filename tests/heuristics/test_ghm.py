@@ -92,9 +92,11 @@ def test_at_the_start_it_is_the_mean_of_two_bins(prior, expected):
     assert GHMC()(logits, labels, 4).item() == pytest.approx(expected, abs=1e-4)  # the first counts are the start
 
 
-@pytest.mark.parametrize(("difference", "loss"), [(0.02, 0.008284), (0.5, 0.48040)])
-def test_box_loss_of_one_difference(difference, loss):
-    deltas = torch.full((5, 4), difference)
+@pytest.mark.parametrize(("difference", "norm", "loss"), [(0.02, 0.7071, 0.008284), (0.5, 0.99920, 0.48040)])
+def test_box_loss_of_one_difference(difference, norm, loss):
+    deltas = torch.full((5, 4), difference, requires_grad=True)
+    (gradient,) = torch.autograd.grad(GHMR()(deltas, torch.zeros(5, 4)), deltas)
+    torch.testing.assert_close(gradient, torch.full((5, 4), norm / 20), rtol=2e-5, atol=0)
     assert GHMR()(deltas, torch.zeros(5, 4)).item() == pytest.approx(loss, abs=1e-5)
     assert GHMR()(-deltas, torch.zeros(5, 4)).item() == pytest.approx(loss, abs=1e-5)
 

@@ -105,6 +105,25 @@ def test_positives_by_loops(seed, k, beta):
     torch.testing.assert_close((weights * losses)[positive].sum(), losses[positive].sum())
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_ties_by_loops(seed):
+    """IoUs, scores and coordinates in few steps: of equals the first, as a stable sort has it."""
+    torch.manual_seed(seed)
+    instances, ious, losses = torch.randint(0, 4, (30,)), torch.randint(0, 3, (30,)) / 2, torch.rand(30) + 0.1
+    labels = instances % C
+    weights = ISR().positive_weights(labels, C, instances, ious, losses)
+    known = [x.tolist() for x in (labels, instances, ious, losses)]
+    torch.testing.assert_close(weights, torch.tensor(positives_by_loops(*known, 2.0, 0.0)))
+
+    corners = 8.0 * torch.randint(0, 4, (30, 2))
+    boxes = torch.cat([corners, corners + 8.0 * torch.randint(1, 4, (30, 2))], dim=1)
+    scores = torch.randint(1, 4, (30,)) / 4
+    drawn, weights = ISR(12).draw_weighted(torch.full((30,), C), C, evidence_of(boxes, scores, losses))
+    order, expected = negatives_by_loops(boxes.tolist(), scores.tolist(), losses.tolist(), 12, 0.5, 0.0)
+    assert drawn.tolist() == order
+    torch.testing.assert_close(weights, torch.tensor(expected))
+
+
 @pytest.mark.parametrize("labels", [torch.zeros(0).long(), torch.full((4,), C)])
 def test_without_positives_all_weights_are_one(labels):
     weights = ISR().positive_weights(labels, C, torch.zeros_like(labels), torch.zeros(len(labels)), labels.float())
