@@ -122,6 +122,22 @@ def test_the_prior_is_counted_in_the_data_and_stays_with_the_weights(folder, cap
     assert (folder / "run" / "checkpoints.previous" / "last.pth").is_file()
 
 
+def test_a_dense_detector_resumed_equals_one_that_was_not_stopped(folder):
+    def trained(max_iter, output, *options):
+        # a constant rate, which does not ask how long the run is
+        constant = ["lr_multiplier.schedulers.0.start_value=1", "lr_multiplier.schedulers.1.values=[1,1]"]
+        run = [f"train.max_iter={max_iter}", f"train.output_dir={folder}/{output}/run", *constant]
+        assert train_net().main(arguments(folder, *run, config="atss_shapes.py", options=options)) == 0
+        return weights(folder / output), rows(folder / output)
+
+    whole, table = trained(4, "whole")
+    stopped, _ = trained(2, "cut")
+    resumed, same = trained(4, "cut", "--resume")
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+    assert not torch.equal(stopped["head.head.cls_logits.weight"], resumed["head.head.cls_logits.weight"])
+    assert [row["total_loss"] for row in table] == [row["total_loss"] for row in same] and len(table) == 4
+
+
 def test_clipping_limits_the_step(folder):
     still = ["train.max_iter=1", "train.prior=0.01", "optimizer.weight_decay=0", "optimizer.momentum=0"]
     still += ["lr_multiplier.schedulers.0.start_value=1"]
