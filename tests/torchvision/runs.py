@@ -16,7 +16,7 @@ def arguments(folder, *overrides, config="retinanet_shapes.py", options=()):
     data = [f"dataloader.{split}.dataset.root={folder}/data" for split in ("train", "test")]
     data += [f"+dataloader.{split}.dataset.settings={SETTINGS}" for split in ("train", "test")]
     data += ["dataloader.train.total_batch_size=2", "dataloader.train.num_workers=0"]
-    model = "model" if "baseline" in config else "model.model"
+    model = "model.model" if "common.sampling_free" in (CONFIGS / config).read_text() else "model"
     data += [f"+{model}.size=64", f"{model}.weights_backbone=null"]
     run = [f"train.output_dir={folder}/run", "train.max_iter=2", "train.log_period=1"]
     return ["--config-file", str(CONFIGS / config), *options, *data, *run, *overrides]

@@ -52,6 +52,7 @@ def equal(a, b):
     [
         ("retinanet_shapes.py", ["train.accumulate=2", "train.clip_grad=0.5", "+model.model.score_thresh=2.0"]),
         ("faster_rcnn_shapes_baseline.py", ["+model.box_score_thresh=2.0"]),  # biased sampling draws at random
+        ("atss_shapes.py", ["+model.score_threshold=2.0"]),
     ],
 )
 def test_stopped_and_resumed_equals_not_stopped(data, name, overrides):
