@@ -212,6 +212,32 @@ def test_isr_keeps_the_sum_of_the_losses_and_moves_the_gradient():
     assert not torch.allclose(gradients[name], plain_gradients[name], rtol=1e-2)
 
 
+def test_isr_s_gradient_is_the_weights_times_softmax_s():
+    """Weights pass on no gradient: w (softmax - one-hot) / M."""
+    weights, labels, logits = [], [], []
+
+    class Spy(ISR):
+        def draw_weighted(self, *arguments):
+            drawn, of_drawn = super().draw_weighted(*arguments)
+            weights.append(of_drawn[drawn.argsort()])  # torchvision keeps the order of the proposals
+            return drawn, of_drawn
+
+        def positive_weights(self, kinds, *arguments):
+            labels.append(kinds)
+            later = super().positive_weights(kinds, *arguments)
+            weights[:] = [torch.cat(weights) * later]
+            return later
+
+    choices = {"sampling": Spy(24, 0.25, k_negative=2), "scaling": ConstantScaling(), "normalizer": PerExample()}
+    model = make_sampling_free(tiny.seeded(tiny.faster_rcnn), heads=("roi",), **choices).train()
+    model.roi_heads.box_predictor.register_forward_hook(lambda module, inputs, output: logits.append(output[0]))
+    (gradient,) = torch.autograd.grad(model(*tiny.batch())["loss_classifier"], logits[-1])
+    probabilities, columns = logits[-1].detach().softmax(dim=1), (labels[0] + 1) % tiny.NUM_CLASSES
+    one_hot = torch.nn.functional.one_hot(columns, tiny.NUM_CLASSES)
+    assert weights[0].std() > 0.1
+    torch.testing.assert_close(gradient, weights[0][:, None] * (probabilities - one_hot) / len(columns))
+
+
 def test_weights_of_one_change_nothing():
     """Exponents of 0: ISR's draw with torchvision's own loss, to the last digits."""
     found = []
