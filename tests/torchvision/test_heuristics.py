@@ -225,13 +225,16 @@ def test_isr_s_gradient_is_the_weights_times_softmax_s():
         def positive_weights(self, kinds, *arguments):
             labels.append(kinds)
             later = super().positive_weights(kinds, *arguments)
+            assert later[kinds == 0].std() > 0.1  # three objects of one class: a first, a second, a third
             weights[:] = [torch.cat(weights) * later]
             return later
 
     choices = {"sampling": Spy(24, 0.25, k_negative=2), "scaling": ConstantScaling(), "normalizer": PerExample()}
     model = make_sampling_free(tiny.seeded(tiny.faster_rcnn), heads=("roi",), **choices).train()
     model.roi_heads.box_predictor.register_forward_hook(lambda module, inputs, output: logits.append(output[0]))
-    (gradient,) = torch.autograd.grad(model(*tiny.batch())["loss_classifier"], logits[-1])
+    images, targets = tiny.batch()
+    one_class = [target | {"labels": torch.ones_like(target["labels"])} for target in targets]
+    (gradient,) = torch.autograd.grad(model(images, one_class)["loss_classifier"], logits[-1])
     probabilities, columns = logits[-1].detach().softmax(dim=1), (labels[0] + 1) % tiny.NUM_CLASSES
     one_hot = torch.nn.functional.one_hot(columns, tiny.NUM_CLASSES)
     assert weights[0].std() > 0.1
