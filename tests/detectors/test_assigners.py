@@ -135,12 +135,12 @@ def test_yolov3_takes_the_last_cell_for_a_centre_on_the_far_border():
     assert matches.tolist() == [BACKGROUND] * 15 + [0]
 
 
-def predicted(anchors, grid, size, coding, classes=3, seed=0):
+def predicted(anchors, grid, size, coding, classes=3, seed=0, scale=1.0):
     """Random maps of one image."""
     generator = torch.Generator().manual_seed(seed)
     count = grid.num_anchors
     logits, boxes = (
-        [torch.randn(1, count * width, *level, generator=generator) for level in cases.maps_of(*size)]
+        [scale * torch.randn(1, count * width, *level, generator=generator) for level in cases.maps_of(*size)]
         for width in (classes, 4)
     )
     return Predicted(Maps(logits, boxes, []), anchors, coding, classes)
@@ -149,7 +149,7 @@ def predicted(anchors, grid, size, coding, classes=3, seed=0):
 def test_yolov3_ignores_what_predicts_a_box_well_already():
     grid = AnchorGrid(cases.STRIDES, cases.YOLO_SIZES)
     ignored = 0
-    for seed in SEEDS[::5]:
+    for seed in SEEDS:
         size, boxes, classes = cases.draw(seed)
         anchors = grid(cases.maps_of(*size))
         guess = predicted(anchors, grid, size, YoloCoding(), seed=seed)
@@ -214,7 +214,7 @@ def paa_in_loops(anchors, boxes, classes, guess, assigner):
 @pytest.mark.parametrize("loss", [SigmoidCrossEntropy(), FocalLoss()], ids=lambda loss: type(loss).__name__)
 def test_paa(loss):
     grid, assigner, found = cases.squares(4), ProbabilisticAssigner(loss), 0
-    for seed in SEEDS[:: 2 if isinstance(loss, SigmoidCrossEntropy) else 8]:
+    for seed in SEEDS[:: 1 if isinstance(loss, SigmoidCrossEntropy) else 8]:
         size, boxes, classes = cases.draw(seed)
         anchors = grid(cases.maps_of(*size))
         guess = predicted(anchors, grid, size, DeltaCoding(), seed=seed)
@@ -222,6 +222,19 @@ def test_paa(loss):
         assert matches.tolist() == paa_in_loops(anchors, boxes, classes, guess, assigner), seed
         found += int((matches >= 0).sum())
     assert found > 50
+
+
+@pytest.mark.filterwarnings("ignore:Best performing initialization did not converge")
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+def test_paa_with_equal_costs():
+    """A network that says the same everywhere: anchors that lie alike cost alike, and the earlier one comes first."""
+    grid, assigner = cases.squares(4), ProbabilisticAssigner(SigmoidCrossEntropy())
+    for seed in SEEDS[::4]:
+        size, boxes, classes = cases.draw(seed)
+        anchors = grid(cases.maps_of(*size))
+        guess = predicted(anchors, grid, size, DeltaCoding(), seed=seed, scale=0.0)
+        matches = assigner(anchors, boxes, classes, guess)
+        assert matches.tolist() == paa_in_loops(anchors, boxes, classes, guess, assigner), seed
 
 
 def test_paa_counts_at_most_topk_candidates_of_a_level_without_predictions():
