@@ -104,7 +104,7 @@ def test_resuming_a_finished_run_says_so_and_trains_nothing(run, caplog):
 def test_the_prior_is_counted_in_the_data_and_stays_with_the_weights(folder, caplog):
     caplog.set_level("INFO")
     assert train_net().main(arguments(folder, "train.max_iter=1", "optimizer.lr=0")) == 0
-    assert "Foreground: " in caplog.text and "2 of them without objects" in caplog.text
+    assert "Foreground: " in caplog.text and "Images without objects: 2." in caplog.text
     state = weights(folder)
     foreground, examples = (float(state[f"statistics.num_{name}"]) for name in ("foreground", "examples"))
     assert float(state["test_score_thresh"]) == pytest.approx(foreground / examples)

@@ -140,7 +140,7 @@ def test_images_without_objects_count_and_the_log_says_how_many(caplog):
     caplog.set_level("INFO")
     statistics = fit_prior(model_of(small.retinanet), Items(10))
     assert statistics.num_images == 10
-    assert "in 10 images, 2 of them without objects" in caplog.text
+    assert "in 10 images;" in caplog.text and "Images without objects: 2." in caplog.text
 
 
 def test_counting_stops_when_the_prior_is_known_and_at_the_number_asked_for():
