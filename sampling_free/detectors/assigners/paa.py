@@ -34,8 +34,8 @@ class ProbabilisticAssigner:
     that component has none, all are; a single candidate is foreground. The rest is background, nothing is ignored.
 
     Which candidates become foreground depends on the predictions, so foreground cannot be counted before training.
-    Without predictions all candidates that stay count (of a level those with the highest IoU): an upper bound, of the
-    order of twice what training then finds, which is where the prior of PAA comes from.
+    Without predictions all candidates that stay count (of a level those with the highest IoU): an upper bound, two or
+    three times what training then finds, which is where the prior of PAA comes from.
 
     Args:
         classification: the detector's own classification loss.
