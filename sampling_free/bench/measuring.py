@@ -98,9 +98,10 @@ class Goal:
 
     def row(self) -> str:
         """A line of the table of goals."""
-        reached = self.value >= self.limit if self.at_least else self.value <= self.limit
+        value = round(self.value, 2)  # as printed: what lies behind it is chance
+        reached = value >= self.limit if self.at_least else value <= self.limit
         bound = "at least" if self.at_least else "at most"
-        return f"| {self.name} | {self.value:.2f} | {bound} {self.limit} | {'reached' if reached else 'missed'} |\n"
+        return f"| {self.name} | {value:.2f} | {bound} {self.limit} | {'reached' if reached else 'missed'} |\n"
 
 
 def goals_table(goals: Sequence[Goal]) -> str:

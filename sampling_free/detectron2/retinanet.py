@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sampling_free.detectron2.one_stage import OneStage
 from sampling_free.detectron2.yacs import dense_choices
 from sampling_free.mechanism import LossScaling
-from sampling_free.mechanism.normalization import sum_of
+from sampling_free.mechanism.normalization import check_normalizer, sum_of
 
 
 @META_ARCH_REGISTRY.register()
@@ -49,6 +49,7 @@ class SamplingFreeRetinaNet(OneStage, RetinaNet):
     ) -> None:
         super().__init__(**host)
         self._add_parts(classification_loss, box_loss, normalizer, scaling)
+        check_normalizer(self.normalizer, "dense", "RetinaNet")
 
     @classmethod
     def from_config(cls, cfg: Any) -> dict[str, Any]:

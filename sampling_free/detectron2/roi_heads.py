@@ -30,6 +30,7 @@ from sampling_free.mechanism import (
     PerForeground,
     WeightedChoice,
 )
+from sampling_free.mechanism.normalization import check_normalizer
 
 Losses = dict[str, Tensor]
 
@@ -94,6 +95,7 @@ class SamplingFreeROIHeads(StandardROIHeads):
         super().__init__(**host)
         self.sampling = sampling or AllExamples()
         self.normalizer: Any = normalizer or PerForeground(localization_weight=1 / 4)
+        check_normalizer(self.normalizer, "sampled", "an RoI head")
         self.scaling = scaling or GuidedScaling(factor=2)
         self._trained: list[Trained] = []
         check_sampling(self.sampling, self._kind)

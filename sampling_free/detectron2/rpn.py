@@ -29,6 +29,7 @@ from sampling_free.mechanism import (
     PerForeground,
     Predictions,
 )
+from sampling_free.mechanism.normalization import check_normalizer
 
 
 @PROPOSAL_GENERATOR_REGISTRY.register()
@@ -65,6 +66,7 @@ class SamplingFreeRPN(RPN):
         self.sampling = sampling or AllExamples()
         check_sampling(self.sampling, "rpn")
         self.normalizer: Any = normalizer or PerForeground(localization_weight=1 / 8)
+        check_normalizer(self.normalizer, "sampled", "a region proposal network")
         self.scaling = scaling or GuidedScaling()
         self.statistics = ForegroundStatistics(0, 0, 1)
         load_without_parts(self)

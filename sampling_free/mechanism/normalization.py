@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from sampling_free.errors import UserError
 from sampling_free.mechanism.processes import mean_over_processes
 
 SumOf = Callable[[int | None], Tensor]  # the sum over one image of the batch, or (None) over all
@@ -179,3 +180,19 @@ class SampledNormalizer(Protocol):
     """What a region proposal network or RoI head divides by: `PerForeground` or `PerExample`."""
 
     sampled: Callable[[Tensor, Tensor, ExampleCounts], tuple[Tensor, Tensor]]
+
+
+def check_normalizer(normalizer: object, kind: str, head: str) -> None:
+    """Refuse a normaliser that cannot divide a head's losses.
+
+    Args:
+        normalizer: what was passed as such.
+        kind: "dense" or "sampled", the method that the head calls.
+        head: its name.
+
+    Raises:
+        UserError: saying what the head takes.
+    """
+    if not hasattr(normalizer, kind):
+        takes = {"dense": "PerForeground() or PerImage()", "sampled": "PerForeground() or PerExample()"}[kind]
+        raise UserError(f"normalizer={type(normalizer).__name__} does not apply to {head}, which takes {takes}")

@@ -6,6 +6,7 @@
 and the model drops into the training loop it came from.
 """
 
+from sampling_free.mechanism.normalization import PerExample, PerForeground, PerImage
 from sampling_free.torchvision.convert import make_sampling_free
 from sampling_free.torchvision.dense import (
     DenseModel,
@@ -16,7 +17,6 @@ from sampling_free.torchvision.dense import (
 )
 from sampling_free.torchvision.foreground import fit_prior, set_prior
 from sampling_free.torchvision.logged import logged_values
-from sampling_free.torchvision.normalization import PerExample, PerForeground, PerImage
 
 __all__ = [
     "DenseModel",

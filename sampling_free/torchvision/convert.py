@@ -25,8 +25,8 @@ from sampling_free.mechanism import (
     LossScaling,
     SigmoidCrossEntropy,
 )
+from sampling_free.mechanism.normalization import PerForeground, check_normalizer
 from sampling_free.torchvision.fcos import SamplingFreeFCOSHead
-from sampling_free.torchvision.normalization import PerForeground
 from sampling_free.torchvision.retinanet import SamplingFreeRetinaNetHead
 from sampling_free.torchvision.roi_heads import SamplingFreeRoIHeads
 from sampling_free.torchvision.rpn import SamplingFreeRPN
@@ -120,7 +120,7 @@ def _convert_dense(
         (RetinaNetHead, SamplingFreeRetinaNetHead) if isinstance(model, RetinaNet) else (FCOSHead, SamplingFreeFCOSHead)
     )
     normalizer = normalizer or PerForeground()
-    _check_choice(normalizer, "dense", type(model).__name__)
+    check_normalizer(normalizer, "dense", type(model).__name__)
     boxes_by = "IoU" if ours is SamplingFreeFCOSHead else None
     check_dense_losses(classification_loss, box_loss, type(model).__name__, boxes_by=boxes_by)
     if ours is SamplingFreeFCOSHead and not isinstance(normalizer, PerForeground):
@@ -147,7 +147,7 @@ def _convert_rpn(
     boundary_threshold: float,
 ) -> None:
     normalizer = normalizer or PerForeground(localization_weight=1 / 8)
-    _check_choice(normalizer, "sampled", "a region proposal network")
+    check_normalizer(normalizer, "sampled", "a region proposal network")
     sampling = sampling or AllExamples()
     check_sampling(sampling, "rpn")
     _become(
@@ -169,7 +169,7 @@ def _convert_roi_heads(
     normalizer: nn.Module | None,
 ) -> None:
     normalizer = normalizer or PerForeground(localization_weight=1 / 4)
-    _check_choice(normalizer, "sampled", "an RoI head")
+    check_normalizer(normalizer, "sampled", "an RoI head")
     sampling = sampling or AllExamples()
     check_sampling(sampling, "roi")
     _become(
@@ -203,11 +203,6 @@ def _for_head(name: str, choice: Any) -> Any:
             )
         return choice.get(name)
     return copy.deepcopy(choice)
-
-
-def _check_choice(normalizer: nn.Module, method: str, head: str) -> None:
-    if not hasattr(normalizer, method):
-        raise UserError(f"normalizer={type(normalizer).__name__}() does not apply to {head}")
 
 
 def _threshold_as_buffer(module: nn.Module, value: float) -> None:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torchvision.models.detection.fcos import FCOSHead
 
 from sampling_free.mechanism import ForegroundStatistics, LossScaling
-from sampling_free.torchvision.normalization import PerForeground, over, sum_of
+from sampling_free.mechanism.normalization import PerForeground, over, sum_of
 from sampling_free.torchvision.structures import Target, labels_of_matches
 
 

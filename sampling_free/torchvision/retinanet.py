@@ -9,7 +9,7 @@ from torchvision.models.detection._utils import _box_loss
 from torchvision.models.detection.retinanet import RetinaNetHead
 
 from sampling_free.mechanism import ForegroundStatistics, LossScaling
-from sampling_free.torchvision.normalization import DenseNormalizer, sum_of
+from sampling_free.mechanism.normalization import DenseNormalizer, sum_of
 from sampling_free.torchvision.structures import Target, labels_of_matches
 
 Foreground = tuple[Tensor, Tensor, Tensor]

@@ -14,7 +14,7 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from sampling_free.heuristics.ranks import best_overlap, paired_iou
 from sampling_free.heuristics.recorded import Recorded
 from sampling_free.mechanism import Evidence, LossScaling, Predictions, WeightedChoice
-from sampling_free.torchvision.normalization import SampledNormalizer
+from sampling_free.mechanism.normalization import SampledNormalizer
 from sampling_free.torchvision.structures import Sampler, Target, check_labels, ground_truth, proposal_labels
 
 Samples = tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]

@@ -29,9 +29,10 @@ def test_peak_memory_is_what_is_alive_at_once():
 
 
 def test_goals_say_what_was_missed():
-    table = goals_table([Goal("a", 0.9, 1.0), Goal("b", 0.9, 1.0, at_least=True)])
+    table = goals_table([Goal("a", 0.9, 1.0), Goal("b", 0.9, 1.0, at_least=True), Goal("c", 1.004, 1.0)])
     assert "| a | 0.90 | at most 1.0 | reached |" in table
     assert "| b | 0.90 | at least 1.0 | missed |" in table
+    assert "| c | 1.00 | at most 1.0 | reached |" in table, "a goal is compared as precisely as it is printed"
 
 
 def test_losses_race_over_the_sizes_of_the_papers():

@@ -23,7 +23,7 @@ from sampling_free.heuristics import (
     IoUBalancedSampling,
     OnlineHardExamples,
 )
-from sampling_free.mechanism import ConstantScaling, GuidedScaling, PerExample, PerForeground
+from sampling_free.mechanism import ConstantScaling, GuidedScaling, PerExample, PerForeground, PerImage
 from tests.detectron2 import small
 
 EMPTY = pytest.mark.parametrize("empty", [(), (1,), (0, 1)], ids=["boxes", "one image empty", "no boxes"])
@@ -196,6 +196,9 @@ def test_isr_keeps_the_sum_of_the_losses_and_moves_the_gradient(node, monkeypatc
         ("ISR chooses examples of a two-stage", small.retinanet, {"classification_loss": L(ISR)()}),
         ("apply to one-stage models", small.faster_rcnn, {"box_loss": L(GHMR)()}),
         ("sampling= applies to two-stage models", small.retinanet, {"sampling": L(ISR)()}),
+        ("PerExample does not apply to RetinaNet", small.retinanet, {"normalizer": L(PerExample)()}),
+        ("PerImage does not apply to a region", small.faster_rcnn, {"normalizer": {"rpn": L(PerImage)()}}),
+        ("PerImage does not apply to an RoI", small.cascade_rcnn, {"normalizer": {"roi": L(PerImage)()}}),
     ],
 )
 def test_nonsense_is_refused_when_the_model_is_built(message, node, choices):
