@@ -230,18 +230,17 @@ def test_a_comparison_differs_in_the_method_alone(file):
     assert config.plain(ours) == config.plain(baseline)
 
 
-@each([file for file in PAIRS if file.parent.name == "papers"])
+@each([file for file in FILES if "papers" in file.parts])
 def test_the_papers_recipe_is_that_of_their_code(file):
-    for cfg in (load(file), load(twin(file))):
-        one_stage = "roi_heads" not in cfg.model
-        assert cfg.dataloader.train.mapper.augmentations[0].short_edge_length == [800]
-        assert cfg.dataloader.train.dataset.filter_empty
-        assert cfg.dataloader.train.total_batch_size == 16
-        rate = config.instantiate(cfg.lr_multiplier)
-        end, constant = cfg.train.max_iter, "fcos" in file.stem
-        at = {0: 1 / 3, 250: 1 / 3 if constant else 2 / 3, 501: 1, end // 3 * 2 + 1: 0.1, end // 9 * 8 + 1: 0.01}
-        assert {i: rate(i / end) for i in at} == pytest.approx(at, rel=1e-3)
-        assert cfg.optimizer.lr == (0.01 if one_stage else 0.02)
+    cfg = load(file)
+    assert cfg.dataloader.train.mapper.augmentations[0].short_edge_length == [800]
+    assert cfg.dataloader.train.dataset.filter_empty
+    assert cfg.dataloader.train.total_batch_size == 16
+    rate = config.instantiate(cfg.lr_multiplier)
+    end, constant = cfg.train.max_iter, "fcos" in file.stem
+    at = {0: 1 / 3, 250: 1 / 3 if constant else 2 / 3, 501: 1, end // 3 * 2 + 1: 0.1, end // 9 * 8 + 1: 0.01}
+    assert {i: rate(i / end) for i in at} == pytest.approx(at, rel=1e-3)
+    assert cfg.optimizer.lr == (0.02 if "roi_heads" in cfg.model else 0.01)
 
 
 @each([file for file in FILES if file.parent.name == "papers" and "R_50" in file.stem])
@@ -333,8 +332,9 @@ def test_voc_is_detectron2_s_own(name):
     assert {i: rate(i / 18_000) for i in at} == pytest.approx(at, rel=1e-3)
 
 
-def test_ablation_replaces_and_keeps_what_it_says():
-    models = {file.stem: load(file).model for file in FILES if file.parent.name == "ablation"}
+@pytest.mark.parametrize("folder", [CONFIGS / "ablation", CONFIGS / "papers" / "ablation"], ids=["ours", "papers"])
+def test_ablation_replaces_and_keeps_what_it_says(folder):
+    models = {file.stem: load(file).model for file in FILES if file.parent == folder}
     names = {
         stem: (str(model.proposal_generator._target_), str(model.roi_heads._target_)) for stem, model in models.items()
     }
