@@ -17,6 +17,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from sampling_free.detectors import DenseDetector, atss, foveabox, paa, yolov3
 from sampling_free.detectors.yolov3 import SMALL_ANCHORS
+from sampling_free.mechanism import bias_of_prior
 from sampling_free.torchvision.dense import DenseModel
 from sampling_free.torchvision.pretraining import resnet10, shapes_resnet10
 
@@ -40,7 +41,12 @@ def _fast(model: _Model) -> _Model:
 
 
 def retinanet_resnet10_fpn(
-    num_classes: int, size: int = 64, smallest: int = 8, weights_backbone: str | None = None, **options: Any
+    num_classes: int,
+    size: int = 64,
+    smallest: int = 8,
+    weights_backbone: str | None = None,
+    prior_prob: float = 0.01,
+    **options: Any,
 ) -> RetinaNet:
     """RetinaNet on levels P2 to P6 (strides 4 to 64) with three scales a level from `smallest` px on.
 
@@ -50,6 +56,7 @@ def retinanet_resnet10_fpn(
         smallest: side of the smallest anchors on P2; they double from level to level.
         weights_backbone: path of the backbone's weights; where there is none it is trained (`pretraining`). None starts
             from random ones.
+        prior_prob: of every class in every place, before training; torchvision's own.
         options: further ones of `RetinaNet`.
     """
     sizes = tuple(tuple(round(smallest * 2 ** (level + third / 3)) for third in range(3)) for level in range(5))
@@ -60,6 +67,7 @@ def retinanet_resnet10_fpn(
     for layer in [*head.classification_head.conv.modules(), *head.regression_head.conv.modules()]:
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.constant_(head.classification_head.cls_logits.bias, bias_of_prior(prior_prob))
     options = {"min_size": size, "max_size": 2 * size, "anchor_generator": anchors, "head": head} | options
     return _fast(RetinaNet(pyramid, num_classes, **options))
 

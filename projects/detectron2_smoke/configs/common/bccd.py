@@ -40,5 +40,4 @@ def data(read):
 
 dataloader = data(coco)
 lr_multiplier = steps(400, [320], warmup=80, start=0.05)  # 8 passes over 205 images at batch 4
-# from random weights on, a rare gradient many times the usual would set the sampling-free RPN back
-train.update(max_iter=400, eval_period=200, checkpointer=dict(period=100), log_period=5, clip_grad=2.0)
+train.update(max_iter=400, eval_period=200, checkpointer=dict(period=100), log_period=5)
