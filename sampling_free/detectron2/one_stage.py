@@ -68,6 +68,7 @@ class OneStage(nn.Module):
         """detectron2's, but the logits stay raw maps."""
         logits, *others = predictions
         deltas, *others = self._transpose_dense_predictions(others, [4, 1][: len(others)])  # type: ignore[operator]
+        deltas = [level.float() for level in deltas]  # float16 ends at the area of a box of 256 px
         anchors = self.anchor_generator(features)  # type: ignore[operator]
         labels, boxes = self.label_anchors(anchors, gt_instances)
         return self.losses(anchors, logits, labels, deltas, boxes, *others)  # type: ignore[operator]

@@ -105,7 +105,8 @@ class DetectorTrainer(SimpleTrainer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """What `state_dict` gave."""
         super().load_state_dict(state_dict)
-        self.scaler.load_state_dict(state_dict["scaler"])
+        if state_dict["scaler"]:  # a run without float16 has none
+            self.scaler.load_state_dict(state_dict["scaler"])
 
 
 def check_weights(model: nn.Module, iteration: int) -> None:

@@ -122,6 +122,17 @@ def test_the_prior_is_counted_in_the_data_and_stays_with_the_weights(folder, cap
     assert (folder / "run" / "checkpoints.previous" / "last.pth").is_file()
 
 
+def test_float16_trains_on_a_cpu_and_goes_on_from_a_run_without_it(folder):
+    half = ["train.amp.enabled=true", "train.amp.dtype=fp16", "train.prior=0.01", "train.clip_grad=1"]
+    for overrides, options in (["train.max_iter=1"], ()), (["train.max_iter=4", *half], ["--resume"]):
+        assert train_net().main(arguments(folder, *overrides, config="fcos_shapes.py", options=options)) == 0
+    table = rows(folder)
+    assert len(table) == 4 and all(math.isfinite(float(row["total_loss"])) for row in table)
+    state = torch.load(folder / "run" / "checkpoints" / "last.pth", weights_only=True)
+    # gradients are scaled, and no step was left out for one that is not finite
+    assert (state["trainer"]["scaler"]["scale"], state["trainer"]["scaler"]["_growth_tracker"]) == (2.0**16, 3)
+
+
 def test_a_dense_detector_resumed_equals_one_that_was_not_stopped(folder):
     def trained(max_iter, output, *options):
         # a constant rate, which does not ask how long the run is

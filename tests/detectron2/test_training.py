@@ -7,6 +7,7 @@ pytest.importorskip("detectron2", reason="detectron2 is not installed: `make set
 import torch
 from detectron2.config import LazyCall as L
 from detectron2.model_zoo import get_config
+from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
 
 from sampling_free.detectron2 import PerStage, make_sampling_free
@@ -61,6 +62,33 @@ def test_the_stages_of_a_cascade_count_as_one_or_each_for_itself():
     each = L(PerStage)(scaling=L(GuidedScaling)(factor=2.0))
     cls, box_reg = stages(scaling={"rpn": L(GuidedScaling)(), "roi": each})
     torch.testing.assert_close(cls, 2 * box_reg)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("builder", EVERY)
+def test_mixed_precision_trains_on_nearly_the_same_losses(builder, dtype):
+    expected, _ = small.losses_and_gradients(model_of(builder), small.batch())
+    with torch.autocast("cpu", dtype):
+        losses, gradients = small.losses_and_gradients(model_of(builder), small.batch())
+    assert all(loss.dtype == torch.float32 for loss in losses.values())
+    assert all(gradient.isfinite().all() for gradient in gradients.values() if gradient is not None)
+    if builder in small.ONE_STAGE:  # what other proposals train is other losses
+        assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(
+            {name: loss.item() for name, loss in expected.items()}, rel=0.03
+        )
+
+
+def test_boxes_of_any_size_have_a_loss_in_float16():
+    """A box of 400 px has an area of 160,000; float16 ends at 65,504."""
+    losses = []
+    for half in (False, True):
+        large = torch.nn.functional.interpolate(small.batch()[0]["image"][None], size=(480, 640))[0]
+        item = small.batch()[0] | {"image": large, "height": 480, "width": 640}
+        boxes = Boxes(torch.tensor([[40.0, 30, 440, 430]]))
+        item["instances"] = Instances((480, 640), gt_boxes=boxes, gt_classes=torch.tensor([1]))
+        with torch.autocast("cpu", torch.float16, enabled=half):
+            losses.append(small.losses_and_gradients(model_of(small.fcos), [item])[0]["loss_fcos_loc"])
+    assert losses[1].isfinite() and losses[1].item() == pytest.approx(losses[0].item(), rel=0.03)
 
 
 def test_panoptic_fpn_is_an_rcnn_too():

@@ -24,7 +24,7 @@ def recipe(name):
 def with_our_options(train):
     """detectron2's `train` with what our engine adds, in place."""
     train.update(_TRAIN)
-    train.amp.dtype = "fp16"  # where train.amp.enabled; or "bf16", which a CPU has too
+    train.amp.dtype = "fp16"  # where train.amp.enabled; or "bf16"
     return train
 
 
