@@ -1,7 +1,14 @@
 """A training run small enough for a test: a detector of the shapes configs on 24 generated images of 64 px."""
 
+import contextlib
+import fcntl
 import os
+import pty
 import signal
+import socket
+import struct
+import subprocess
+import termios
 import time
 
 import torch
@@ -31,6 +38,17 @@ def finished(*options, **environment):
     return out + said
 
 
+def failing(capsys, argv, status=2, *, last=True):
+    """The one sentence that a command line says when it fails; not the last line where a list follows."""
+    capsys.readouterr()
+    assert train_net().main(argv) == status
+    lines = capsys.readouterr().err.strip().splitlines()
+    said = [line for line in lines if line.startswith(("error: ", "diverged: "))]
+    assert len(said) == 1 and (said[0] == lines[-1]) == last, lines
+    assert "Traceback" not in "".join(lines)
+    return said[0]
+
+
 def iterations(folder):
     file = folder / "run" / "metrics.csv"
     return len(file.read_text().splitlines()) - 1 if file.is_file() else 0
@@ -56,6 +74,33 @@ def torchrun(argv, processes):
         os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
         started.append(start(argv))
     return started
+
+
+def on_machines(folder, *overrides, machines=2):
+    """Start a run of one process on each of several machines, all of them this one; what each said, its status last."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    common = ["--num-machines", str(machines), "--dist-url", url]
+    started = [
+        start(arguments(folder, *overrides, options=[*common, "--machine-rank", str(rank)])) for rank in range(machines)
+    ]
+    return [(*process.communicate(), process.returncode) for process in started]
+
+
+def seen_on_a_terminal(argv):
+    """Run train_net.py with a terminal of 150 columns for its standard error; returns what that shows."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 40, 150, 0, 0))
+    process = start(argv, stderr=theirs, stdout=subprocess.DEVNULL)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the terminal's end, on Linux
+        while part := os.read(ours, 4096):
+            shown += part
+    os.close(ours)
+    assert process.wait() == 0, shown
+    return shown.decode()
 
 
 def weights(folder, name="last"):

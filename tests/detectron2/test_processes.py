@@ -1,14 +1,19 @@
 """Several CPU processes train as one does, however they are started, and speak with one voice."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("detectron2", reason="detectron2 is not installed: `make setup-detectron2`")
 
 import torch
+import torch.multiprocessing as mp
+from torch import nn
 
-from tests.detectron2.runs import arguments, finished, start, torchrun, weights
+from sampling_free.detectron2.training import DetectorTrainer
+from sampling_free.errors import DivergedError
+from tests.detectron2.runs import arguments, finished, on_machines, start, torchrun, weights
 
 # BatchNorm sees the images of its own process alone, so two processes train as one only without it
 FROZEN = ["model.backbone.bottom_up.stem.norm=GN"]
@@ -58,6 +63,14 @@ def test_torchrun_starts_them_too(alone, tmp_path):
     assert ["bbox/AP " in out for out, _ in said] == [True, False]
 
 
+def test_two_machines_train_as_one_process_does(alone, tmp_path):
+    said = on_machines(tmp_path, *OVERRIDES)
+    assert [status for *_, status in said] == [0, 0], said
+    assert_same_training(alone, tmp_path)
+    assert ["bbox/AP " in out for out, *_ in said] == [True, False]
+    assert len((tmp_path / "run" / "metrics.csv").read_text().splitlines()) == 4
+
+
 def test_a_mistake_is_one_sentence(tmp_path):
     process = start(arguments(tmp_path, "train.init_checkpoint=nowhere.pth", options=["--num-gpus", "2"]))
     _, said = process.communicate()
@@ -74,3 +87,43 @@ def test_divergence_is_noticed_by_every_process(tmp_path):
     last = said.splitlines()[-1]
     assert last.startswith("diverged: training diverged in iteration ") and "loss_" in last and "of images [" in last
     assert json.loads((tmp_path / "run" / "result.json").read_text())["diverged"]
+
+
+def test_divergence_is_said_on_every_machine(tmp_path):
+    said = on_machines(tmp_path, "train.max_iter=9", "train.prior=0.01", "optimizer.lr=1e30")
+    assert [status for *_, status in said] == [3, 3], said
+    first, second = (error.splitlines()[-1] for _, error, _ in said)
+    assert first == second and first.startswith("diverged: training diverged in iteration ")
+    assert "loss_" in first and "of images [" in first
+
+
+class Brittle(nn.Module):
+    """Two losses, one of them infinite for an image of the second process in the second iteration."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, batch):
+        worst = max(float("inf") if item["image_id"] == 13 else 1.0 for item in batch)
+        return {"loss_cls": self.weight * worst, "loss_box_reg": self.weight}
+
+
+def _diverge(rank, folder):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    numbers = [[0, 1], [2, 3]] if rank == 0 else [[10, 11], [12, 13]]
+    model = Brittle()
+    batches = [[{"image_id": number} for number in batch] for batch in numbers]
+    trainer = DetectorTrainer(model, batches, torch.optim.SGD(model.parameters(), lr=0.1))
+    try:
+        trainer.train(0, 3)
+    except DivergedError as error:
+        Path(folder, str(rank)).write_text(str(error))
+    torch.distributed.destroy_process_group()
+
+
+def test_every_process_names_the_images_of_the_one_whose_loss_is_not_finite(tmp_path):
+    mp.spawn(_diverge, args=(str(tmp_path),), nprocs=2)
+    first, second = ((tmp_path / str(rank)).read_text() for rank in range(2))
+    assert first == second
+    assert first.startswith("training diverged in iteration 2: loss_cls of images [12, 13] is not finite; lower the")

@@ -34,4 +34,4 @@ def start(arguments, **options):
     """train_net.py in a process of its own, on one thread: the tests' machine has few cores."""
     command = [sys.executable, str(ROOT / "train_net.py"), *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, **pipes, **options)
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, **pipes | options)
