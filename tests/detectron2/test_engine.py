@@ -19,7 +19,7 @@ from detectron2.data import get_detection_dataset_dicts
 
 from sampling_free import config
 from sampling_free.detectron2 import engine
-from tests.detectron2.runs import CONFIGS, ROOT, arguments, train_net, weights
+from tests.detectron2.runs import CONFIGS, ROOT, arguments, failing, finished, seen_on_a_terminal, train_net, weights
 
 # what detectron2 and its neighbours warn of is not what is tested
 pytestmark = pytest.mark.filterwarnings("default")
@@ -41,17 +41,6 @@ def folder(run, tmp_path):
     """A folder with data and no run yet."""
     shutil.copytree(run / "data", tmp_path / "data")
     return tmp_path
-
-
-def failing(capsys, argv, status=2):
-    """The one sentence that a command line says when it fails."""
-    capsys.readouterr()
-    assert train_net().main(argv) == status
-    lines = capsys.readouterr().err.strip().splitlines()
-    said = [line for line in lines if line.startswith(("error: ", "diverged: "))]
-    assert len(said) == 1 and said[0] == lines[-1], lines
-    assert "Traceback" not in "".join(lines)
-    return said[0]
 
 
 def rows(folder):
@@ -149,6 +138,17 @@ def test_a_dense_detector_resumed_equals_one_that_was_not_stopped(folder):
     assert [row["total_loss"] for row in table] == [row["total_loss"] for row in same] and len(table) == 4
 
 
+def test_a_terminal_shows_a_bar_and_a_log_does_not(folder):
+    argv = arguments(folder, "train.max_iter=3", "train.prior=0.01")
+    shown = seen_on_a_terminal(argv)
+    assert "| 0/3 [" in shown and "training: 100%|" in shown and "| 3/3 [" in shown
+    last = shown[shown.rindex("training: ") :].splitlines()[0]
+    assert "loss_cls=" in last and "loss_box_reg=" in last and "ratio=" in last
+    assert "iter: " not in shown
+    logged = finished(argv)
+    assert "training:  " not in logged and "/3 [" not in logged and logged.count("iter: ") == 3
+
+
 def test_clipping_limits_the_step(folder):
     still = ["train.max_iter=1", "train.prior=0.01", "optimizer.weight_decay=0", "optimizer.momentum=0"]
     still += ["lr_multiplier.schedulers.0.start_value=1"]
@@ -194,6 +194,7 @@ def test_prediction_is_plain_arrays_on_the_images_pixels(run):
         (["train.amp.enabled=true", "train.amp.dtype=half"], "train.amp.dtype must be one of bf16, fp16, not 'half'"),
         (["+optimizer.learning_rate=1"], "optimizer (torch.optim.sgd.SGD)"),
         (["dataloader.train.total_batch_size=0"], "a total batch of 0 images"),
+        (["train.init_checkpoint=3"], "train.init_checkpoint must be a path, not 3"),
         (["train.init_checkpoint=nowhere.pth"], "there are no weights at nowhere.pth"),
         (["train.output_dir=/proc/none/run"], "output folder /proc/none/run cannot be written"),
         (["engine=sampling_free.torchvision.engine"], "this config's data are detectron2's"),
