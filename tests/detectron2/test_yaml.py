@@ -18,9 +18,14 @@ import torch
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets import register_coco_instances
 from detectron2.modeling import build_model
+from detectron2.modeling.meta_arch.fcos import FCOS
+from detectron2.utils.events import EventStorage
 
 from sampling_free import config
+from sampling_free.detectron2 import SamplingFreeFCOS
 from sampling_free.detectron2.default_trainer import SamplingFreeTrainer
+from sampling_free.detectron2.yacs import dense_choices
+from tests.detectron2 import small
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "configs" / "detectron2" / "yaml").glob("*.yaml"))
@@ -35,7 +40,7 @@ SMALL = {
     "MODEL.DEVICE": "cpu",
     "MODEL.WEIGHTS": "",
     "MODEL.BACKBONE.FREEZE_AT": 0,
-    "MODEL.FPN.OUT_CHANNELS": 16,
+    "MODEL.FPN.OUT_CHANNELS": 64,  # two of each group of FCOS's GroupNorm
     "MODEL.RESNETS.DEPTH": 18,
     "MODEL.RESNETS.NORM": "BN",
     "MODEL.RESNETS.RES2_OUT_CHANNELS": 64,
@@ -129,12 +134,7 @@ def test_yaml_trains_and_evaluates(file, tmp_path):
 @pytest.mark.parametrize("form", ["", "_baseline"])
 @pytest.mark.parametrize("name", DENSE)
 def test_a_dense_detector_and_its_baseline_are_those_of_the_lazy_configs(name, form):
-    file, (path,) = FILES[0].with_name(f"{name}.yaml"), ROOT.glob(f"configs/detectron2/{name}_{DENSE[name]}{form}.py")
-    further = re.search(r"with these behind:\n#\n((?:#   .*\n)+)", file.read_text())[1]
-    options = shlex.split(further.replace("#", " ").replace("\\\n", " ")) if form else []
-    options += ["MODEL.DEVICE", "meta", "MODEL.SAMPLING_FREE.DENSE.DARKNET_WEIGHTS", ""]
-    cfg = train_yaml.config_of(train_yaml.parser().parse_args([*arguments_of(file), *options]))
-    lazy = config.load(path)
+    cfg, lazy = configs_of(name, form)
     if name == "yolov3":
         lazy.model.backbone.weights = None
     with torch.device("meta"):
@@ -143,7 +143,69 @@ def test_a_dense_detector_and_its_baseline_are_those_of_the_lazy_configs(name, f
     a, b = (model.head for model in pair)
     assert settings(a.normalizer) == settings(b.normalizer) and settings(a.suppression) == settings(b.suppression)
     assert all(settings(x) == settings(y) for x, y in zip(a.modules(), b.modules(), strict=True))
+    assert_same_recipe(cfg, lazy)
 
+
+@pytest.mark.parametrize("form", ["", "_baseline"])
+def test_fcos_and_its_baseline_are_those_of_the_lazy_configs(form):
+    cfg, lazy = configs_of("fcos", form)
+    with torch.device("meta"):
+        ours, theirs = build_model(cfg), config.instantiate(lazy.model, "model")
+    assert cfg.MODEL.RETINANET.SCORE_THRESH_TEST == lazy.model.test_score_thresh
+    if form:  # detectron2's FCOS has no parts of ours; what they do instead is the next test
+        shapes = [{name: p.shape for name, p in model.named_parameters()} for model in (ours, theirs)]
+        assert shapes[0] == shapes[1]
+        assert settings(ours).items() >= {(n, v) for n, v in settings(theirs).items() if n != "test_score_thresh"}
+    else:
+        assert modules(ours) == modules(theirs)
+        assert all(settings(x) == settings(y) for x, y in zip(ours.modules(), theirs.modules(), strict=True))
+    assert_same_recipe(cfg, lazy)
+
+
+def test_fcos_s_baseline_trains_and_infers_as_detectron2_s_own():
+    pairs = SMALL | {"MODEL.RETINANET.SCORE_THRESH_TEST": 0.005}
+    options = [str(item) for pair in pairs.items() for item in pair] + baseline_options("fcos")
+    cfg = train_yaml.config_of(train_yaml.parser().parse_args([*arguments_of(file_of("fcos")), *options]))
+    ours = build_model(cfg)
+    arguments = SamplingFreeFCOS.from_config(cfg)
+    host = FCOS(**{name: value for name, value in arguments.items() if name not in dense_choices(cfg)})
+    assert not host.load_state_dict(ours.state_dict(), strict=False).missing_keys
+    with EventStorage():
+        (losses, gradients), expected = (small.losses_and_gradients(model, small.batch()) for model in (ours, host))
+    assert {name: loss.item() for name, loss in losses.items()} == pytest.approx(
+        {name: loss.item() for name, loss in expected[0].items()}
+    )
+    for name, gradient in expected[1].items():
+        torch.testing.assert_close(gradients[name], gradient)
+    with torch.no_grad():
+        found, wanted = (model.eval()(small.batch()) for model in (ours, host))
+    for mine, other in zip(found, wanted, strict=True):
+        assert len(mine["instances"]) > 0
+        assert torch.equal(mine["instances"].pred_boxes.tensor, other["instances"].pred_boxes.tensor)
+        assert torch.equal(mine["instances"].scores, other["instances"].scores)
+
+
+def file_of(name):
+    return FILES[0].with_name(f"{name}.yaml")
+
+
+def baseline_options(name):
+    """What a file says to put behind its command for the baseline."""
+    behind = re.search(r"with these behind:\n#\n((?:#   .*\n)+)", file_of(name).read_text())[1]
+    return shlex.split(behind.replace("#", " ").replace("\\\n", " "))
+
+
+def configs_of(name, form):
+    """The YAML config of a detector, to be built on the meta device, and its LazyConfig."""
+    (path,) = ROOT.glob(f"configs/detectron2/{name}_{DENSE.get(name, 'R_50_FPN_1x')}{form}.py")
+    options = baseline_options(name) if form else []
+    options += ["MODEL.DEVICE", "meta", "MODEL.SAMPLING_FREE.DENSE.DARKNET_WEIGHTS", ""]
+    arguments = train_yaml.parser().parse_args([*arguments_of(file_of(name)), *options])
+    return train_yaml.config_of(arguments), config.load(path)
+
+
+def assert_same_recipe(cfg, lazy):
+    """Data, optimiser and schedule."""
     loader, solver = lazy.dataloader.train, cfg.SOLVER
     assert cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS == loader.dataset.get("filter_empty", True)
     assert cfg.INPUT.FORMAT == loader.mapper.image_format
@@ -170,7 +232,9 @@ def settings(part):
     return {name: value for name, value in vars(part).items() if isinstance(value, int | float | str)}
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file.stem not in DENSE], ids=lambda file: file.name)
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if file.stem not in {*DENSE, "fcos"}], ids=lambda file: file.name
+)
 def test_without_our_file_detectron2_s_own_trains(file, tmp_path):
     arguments = train_yaml.parser().parse_args(arguments_of(file)[:2])
     cfg = train_yaml.config_of(arguments)
@@ -237,6 +301,7 @@ def test_learned_scales_have_no_weight_decay(tmp_path):
         ([*RETINANET, "MODEL.SAMPLING_FREE.PRIOR", "automatic"], "it takes \"auto\", a number"),
         ([*RETINANET, "MODEL.RETINANET.NUM_CLASSES", "5"], "has 3 categories, but the model was built with 5"),
         ([*RETINANET, "DATASETS.TRAIN", "('yaml_trian',)"], "DATASETS.TRAIN: data set 'yaml_trian' is not registered"),
+        ([*RETINANET, "DATASETS.TEST", "('yaml_tset',)"], "DATASETS.TEST: data set 'yaml_tset' is not registered"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_sentence(arguments, words, tmp_path, capsys):
