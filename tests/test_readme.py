@@ -4,13 +4,20 @@ import re
 from functools import partial
 from pathlib import Path
 
+import pytest
 import torch
+from omegaconf import DictConfig
 from torchvision.models import detection
 
+import tests.detectron2  # noqa: F401 - imports detectron2 where its warnings do not count
 from sampling_free import LearnedScaling
+from sampling_free.data import generate_shapes
+from sampling_free.data.shapes import ShapesSettings
+from sampling_free.launch import engine_of
 from sampling_free.torchvision import make_sampling_free
 from tests.torchvision import tiny
 
+DETECTRON2 = "detectron2 is not installed: `make setup-detectron2`"
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
@@ -43,3 +50,59 @@ def test_every_line_of_the_choices_runs():
         needed = {name: build() for name, build in models.items() if f"({name}," in line}
         exec(line, names | needed if needed else names)
     assert "LearnedScaling" in names and "BiasedSampling" in names
+
+
+def lazy_nodes(*names):
+    """Nodes of detectron2's own LazyConfigs by name."""
+    from detectron2.model_zoo import get_config
+
+    files = {"dataloader": "common/data/coco.py", "optimizer": "common/optim.py"}
+    nodes = {name: get_config(files[name]) for name in names}
+    return {name: node.get(name) or node.SGD for name, node in nodes.items()}
+
+
+def test_the_lines_for_a_lazy_config_train():
+    """As written, on a small RetinaNet beside detectron2's own data and optimiser."""
+    pytest.importorskip("detectron2", reason=DETECTRON2)
+    from detectron2.config import instantiate
+
+    from tests.detectron2 import small
+
+    names = {"model": small.retinanet()} | lazy_nodes("dataloader", "optimizer")
+    exec(blocks()[2], names)
+    assert names["dataloader"].train.dataset.filter_empty is False
+    model = instantiate(names["model"])
+    names["optimizer"].params.model = model
+    optimizer = instantiate(names["optimizer"])
+    (decay,) = (
+        group["weight_decay"]
+        for group in optimizer.param_groups
+        if any(parameter is model.scaling.d for parameter in group["params"])
+    )
+    assert isinstance(model.scaling, LearnedScaling) and decay == 0
+    before = model.head.cls_score.weight.clone()
+    sum(model(small.batch()).values()).backward()
+    optimizer.step()
+    assert not torch.equal(model.head.cls_score.weight, before)
+    assert callable(engine_of(DictConfig({"engine": names["engine"]})).train)
+
+
+def test_the_lines_for_an_own_data_set_open_it(tmp_path, monkeypatch):
+    """As written, on generated images in the place of the cells."""
+    pytest.importorskip("detectron2", reason=DETECTRON2)
+    from detectron2.config import LazyCall, instantiate
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
+    from sampling_free.detectron2 import splits
+
+    shapes = generate_shapes(tmp_path / "data" / "cells", ShapesSettings(num_train=3, num_val=1, size=64))
+    (shapes / "train").rename(shapes / "images")
+    (shapes / "annotations" / "instances_train.json").rename(shapes / "train.json")
+    monkeypatch.chdir(tmp_path)
+    names = {"L": LazyCall, "coco_split": splits.coco_split} | lazy_nodes("dataloader")
+    exec(blocks()[3], names)
+    records = instantiate(names["dataloader"].train.dataset)
+    assert len(records) == 3 and all(Path(record["file_name"]).is_file() for record in records)
+    assert DatasetCatalog.get("cells_train") == records
+    DatasetCatalog.remove("cells_train")
+    MetadataCatalog.remove("cells_train")
