@@ -296,7 +296,9 @@ class _Run:
 
     def evaluate(self) -> dict[str, float]:
         """The model's metrics on the test data."""
-        check_weights(self.model, self.trainer.iter + 1 if hasattr(self, "trainer") else 0)
+        # after the last iteration detectron2 has counted one more
+        done = min(self.trainer.iter + 1, self.options.max_iter) if hasattr(self, "trainer") else 0
+        check_weights(self.model, done)
         self.metrics = evaluate_model(self.model, self.test_batches, self.evaluator)
         return self.metrics
 
