@@ -10,6 +10,9 @@ from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import LazyCall as L
 
 from sampling_free.detectron2 import make_sampling_free
+from sampling_free.detectron2.checkpointer import RunCheckpointer
+from sampling_free.detectron2.training import DetectorTrainer
+from sampling_free.errors import UserError
 from sampling_free.mechanism import GuidedScaling, LearnedScaling, MovingForegroundNormalizer, PerForeground
 from tests.detectron2 import small
 
@@ -69,6 +72,32 @@ def test_checkpoints_are_data(tmp_path):
     DetectionCheckpointer(model, str(tmp_path)).save("ours")
     content = torch.load(tmp_path / "ours.pth", weights_only=True)
     assert content["model"].keys() == model.state_dict().keys()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ([1, 2], "holds a list"),
+        ({"model": [1, 2]}, "holds no weights by name"),
+        ({"model": {}}, "are of another model than the config's"),
+        ({"model": None}, "holds weights but no training state, so a run cannot resume from it"),
+        ({"model": None, "trainer": "another"}, "the optimiser's state is of another model"),
+    ],
+)
+def test_a_checkpoint_that_no_run_can_go_on_from_is_told(tmp_path, content, words):
+    model = small.built(make_sampling_free(small.retinanet()))
+    trainer = DetectorTrainer(model, [], torch.optim.SGD(model.parameters(), lr=0.1))
+    trainer.iter, trainer.max_iter = 3, 9
+    if isinstance(content, dict) and "model" in content and content["model"] is None:
+        content = content | {"model": model.state_dict()}
+    if isinstance(content, dict) and "trainer" in content:
+        other = DetectorTrainer(model, [], torch.optim.SGD(list(model.parameters())[:2], lr=0.1))
+        other.iter, other.max_iter = 3, 9
+        content = content | {"trainer": other.state_dict()}
+    torch.save(content, tmp_path / "last.pth")
+    with pytest.raises(UserError, match=words) as error:
+        RunCheckpointer(model, tmp_path, trainer=trainer).resume()
+    assert str(tmp_path / "last.pth") in str(error.value)
 
 
 def test_the_moving_normaliser_goes_on_from_a_checkpoint():

@@ -134,6 +134,16 @@ def test_degenerate_boxes_of_detectron2_s_own_data_sets_are_counted_and_said(sha
     assert {r["file_name"]: r["annotations"] for r in records} == good
 
 
+def test_an_image_of_another_size_than_detectron2_s_own_data_set_says_is_told(shapes):
+    file = shapes / "annotations" / "instances_train.json"
+    register_coco_instances("theirs", {}, str(file), str(shapes / "train"))
+    record = DatasetCatalog.get("theirs")[2]
+    cv2.imwrite(record["file_name"], np.zeros((32, 64, 3), np.uint8))
+    reading = loading.Reading(DatasetMapper(is_train=True, augmentations=[], image_format="BGR"))
+    with pytest.raises(UserError, match=f"image {record['file_name']}: .*; mend the annotation file"):
+        reading(record)
+
+
 def test_images_without_objects_stay_unless_they_shall_not(shapes, caplog):
     caplog.set_level("INFO")
     first = opened(shapes)[0]["image_id"]
