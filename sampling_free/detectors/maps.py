@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sampling_free.detectors.anchors import Anchors
 from sampling_free.detectors.codings import Coding
+from sampling_free.heuristics.focal import rows_of_maps
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,6 @@ def rows_at(maps: Sequence[Tensor], image: Tensor, example: Tensor, width: int) 
     return torch.cat(rows)[torch.cat(places).argsort()]
 
 
-def all_rows(maps: Sequence[Tensor], width: int) -> Tensor:
-    """L raw maps `(N, A*width, H, W)` as rows `(N, R, width)` in `(H, W, A)` order."""
-    return torch.cat([level.unflatten(1, (-1, width)).permute(0, 3, 4, 1, 2).flatten(1, 3) for level in maps], dim=1)
-
-
 class Predicted:
     """What a detector predicts for one image, for an assigner that wants to know; without gradient.
 
@@ -92,6 +88,6 @@ class Predicted:
     def boxes(self, example: Tensor | None = None) -> Tensor:
         """Decoded boxes `(M, 4)` of examples `(M,)`, or `(R, 4)` of all."""
         if example is None:
-            return self.coding.decode(all_rows(self.maps.boxes, 4)[0], self.anchors)
+            return self.coding.decode(rows_of_maps(self.maps.boxes, 4)[0], self.anchors)
         raw = rows_at(self.maps.boxes, torch.zeros_like(example), example, 4)
         return self.coding.decode(raw, self.anchors.at(example))

@@ -4,14 +4,6 @@ import torch
 from torch import Tensor
 
 
-def paired_iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """IoU `(M,)` of boxes `(M, 4)` with others `(M, 4)`, pair by pair; 0 where a box is empty."""
-    size = (torch.minimum(boxes[:, 2:], others[:, 2:]) - torch.maximum(boxes[:, :2], others[:, :2])).clamp(min=0)
-    common = size.prod(dim=1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1) + (others[:, 2:] - others[:, :2]).prod(dim=1)
-    return common / (areas - common).clamp(min=torch.finfo(common.dtype).eps)
-
-
 def pairwise_iou(boxes: Tensor, others: Tensor) -> Tensor:
     """IoU `(M, R)` of boxes `(M, 4)` with others `(R, 4)`; 0 where both are empty.
 

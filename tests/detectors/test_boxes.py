@@ -9,9 +9,11 @@ from torchvision.ops import box_iou
 from sampling_free.detectors import AnchorGrid, Centerness, Objectness, PredictedIoU, ScoreVoting, Suppression
 from sampling_free.detectors.box_losses import GIoULoss, SmoothL1Loss, YoloLoss
 from sampling_free.detectors.codings import DeltaCoding, FoveaCoding, YoloCoding
-from sampling_free.detectors.maps import Maps, all_rows, rows_at
-from sampling_free.detectors.overlaps import centerness, paired_iou, pairwise_iou
+from sampling_free.detectors.maps import Maps, rows_at
+from sampling_free.detectors.overlaps import centerness, pairwise_iou
 from sampling_free.detectors.quality import Foreground
+from sampling_free.heuristics.focal import rows_of_maps
+from sampling_free.heuristics.ranks import paired_iou
 
 
 def boxes_around(points, least=4, spread=40):
@@ -121,7 +123,7 @@ def test_rows_are_where_the_maps_say():
     maps = [torch.randn(2, 6, 3, 4), torch.randn(2, 6, 1, 2)]  # two anchors of three numbers
     image, example = torch.tensor([1, 0, 1, 0]), torch.tensor([27, 5, 0, 24])
     rows = rows_at(maps, image, example, 3)
-    assert torch.equal(rows, all_rows(maps, 3)[image, example])
+    assert torch.equal(rows, rows_of_maps(maps, 3)[image, example])
     assert torch.equal(rows[1], maps[0][0, 3:, 0, 2])  # the sixth example is the second anchor of the third cell
     assert torch.equal(rows[0], maps[1][1, 3:, 0, 1])
 

@@ -11,10 +11,12 @@ from torchvision.ops import batched_nms, box_iou
 
 from sampling_free.detectors import DeformableConv, dense
 from sampling_free.detectors.dense import labels_of
-from sampling_free.detectors.maps import Predicted, all_rows
-from sampling_free.detectors.overlaps import centerness, paired_iou
+from sampling_free.detectors.maps import Predicted
+from sampling_free.detectors.overlaps import centerness
 from sampling_free.errors import UserError
 from sampling_free.heuristics import GHMC, GHMR, ISR, FocalLoss
+from sampling_free.heuristics.focal import rows_of_maps
+from sampling_free.heuristics.ranks import paired_iou
 from sampling_free.mechanism import ConstantScaling, FrozenScaling, GuidedScaling, PerForeground, SigmoidCrossEntropy
 from tests.detectors import small
 
@@ -36,7 +38,7 @@ def test_losses_are_the_formulas(name):
     maps, (boxes, classes) = small.maps_of(model), small.boxes_and_classes()
     losses = model.losses(maps, boxes, classes)
     anchors, matches = matches_of(model, maps, boxes, classes)
-    rows, raws = all_rows(maps.logits, small.NUM_CLASSES), all_rows(maps.boxes, 4)
+    rows, raws = rows_of_maps(maps.logits, small.NUM_CLASSES), rows_of_maps(maps.boxes, 4)
     classification, box_loss, weight_sum, quality_loss, count = 0.0, 0.0, 0.0, 0.0, 0
     for image in range(2):
         targets = torch.zeros_like(rows[image])
@@ -64,7 +66,7 @@ def test_losses_are_the_formulas(name):
                 union = sum(areas) / (1 + iou)
                 loss = 1 - iou + (hull - union) / hull
                 weight = centerness(anchor.centers, box)[0] if name == "atss" else paired_iou(decoded, box)[0].detach()
-                logit = all_rows(maps.quality, 1)[image, row, 0]
+                logit = rows_of_maps(maps.quality, 1)[image, row, 0]
                 quality_loss = quality_loss - weight * F.logsigmoid(logit) - (1 - weight) * F.logsigmoid(-logit)
             box_loss, weight_sum = box_loss + weight * loss, weight_sum + weight
         ignored = matches[image] == -2
@@ -87,7 +89,7 @@ def test_ghm_r_of_foveabox_is_the_mean_of_its_bins_means(monkeypatch):
     maps, (boxes, classes) = small.maps_of(model), small.boxes_and_classes()
     bins = {}
     anchors, matches = matches_of(model, maps, boxes, classes)
-    for raw, image, matched in zip(all_rows(maps.boxes, 4), boxes, matches, strict=True):
+    for raw, image, matched in zip(rows_of_maps(maps.boxes, 4), boxes, matches, strict=True):
         for row in (matched >= 0).nonzero()[:, 0].tolist():
             target = model.coding.encode(image[matched[row]][None], anchors.at(torch.tensor([row])))[0]
             for difference in (raw[row] - target).tolist():
@@ -111,7 +113,7 @@ def test_class_scores_of_objectness_train_on_the_responsible_alone():
     losses = model.losses(maps, boxes, classes)
     losses["classification"].backward()
     _, matches = matches_of(model, maps, boxes, classes)
-    touched = all_rows([level.grad for level in maps.logits], small.NUM_CLASSES).abs().sum(dim=2) > 0
+    touched = rows_of_maps([level.grad for level in maps.logits], small.NUM_CLASSES).abs().sum(dim=2) > 0
     assert torch.equal(touched, torch.stack(matches) >= 0)
 
 
@@ -155,7 +157,7 @@ def test_ghm_c_teaches_the_classifiers_and_is_not_divided(name, empty):
         assert layer.weight.grad.isfinite().all() and layer.weight.grad.any()
     _, matches = matches_of(model, maps, boxes, classes)
     labels = torch.stack([labels_of(m, c, small.NUM_CLASSES) for m, c in zip(matches, classes, strict=True)])
-    alone = GHMC(momentum=0.0)(all_rows(maps.logits, small.NUM_CLASSES), labels, small.NUM_CLASSES)
+    alone = GHMC(momentum=0.0)(rows_of_maps(maps.logits, small.NUM_CLASSES), labels, small.NUM_CLASSES)
     torch.testing.assert_close(losses["classification"], alone)
 
 
@@ -218,8 +220,8 @@ def test_detections_are_rows_above_the_threshold_decoded_and_suppressed(name, fo
     model = small.detector(name, form, score_threshold=0.0)
     maps, sizes = small.maps_of(model), [(96, 128), (80, 100)]
     anchors = model.anchors(maps.sizes)
-    scores, raws = all_rows(maps.logits, small.NUM_CLASSES).sigmoid(), all_rows(maps.boxes, 4)
-    certain = all_rows(maps.quality, 1).sigmoid() if maps.quality else torch.ones_like(scores)
+    scores, raws = rows_of_maps(maps.logits, small.NUM_CLASSES).sigmoid(), rows_of_maps(maps.boxes, 4)
+    certain = rows_of_maps(maps.quality, 1).sigmoid() if maps.quality else torch.ones_like(scores)
     ranked = {"atss": (scores * certain).sqrt(), "paa": (scores * certain).sqrt()}.get(name, scores * certain)
     compared = ranked if form == "baseline" and name == "yolov3" else scores
     model.score_threshold.fill_(compared.detach().quantile(0.6))

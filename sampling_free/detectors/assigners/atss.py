@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from sampling_free.detectors.anchors import Anchors
-from sampling_free.detectors.assigners.protocol import best_claim, nobody, rank_within
+from sampling_free.detectors.assigners.protocol import best_claim, nobody
 from sampling_free.detectors.maps import Predicted
-from sampling_free.detectors.overlaps import paired_iou
+from sampling_free.heuristics.ranks import paired_iou, ranks_within
 
 _INSIDE = 0.01  # pixels that an anchor's centre must lie within its box; as in the authors' code
 
@@ -46,7 +46,7 @@ class AdaptiveAssigner:
             if k:
                 limit = distance.topk(k, dim=1, largest=False).values[:, -1:]
                 box, anchor = (distance <= limit).nonzero(as_tuple=True)
-                kept = rank_within(distance[box, anchor], box) < k  # anchors as near as the last one may be more
+                kept = ranks_within(-distance[box, anchor], box) < k  # anchors as near as the last one may be more
                 found.append((anchor[kept] + start, box[kept]))
             start += len(centers)
         anchor, box = zip(*found, strict=True)

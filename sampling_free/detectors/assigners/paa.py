@@ -10,10 +10,11 @@ from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss
 
 from sampling_free.detectors.anchors import Anchors
-from sampling_free.detectors.assigners.protocol import nobody, rank_within
+from sampling_free.detectors.assigners.protocol import nobody
 from sampling_free.detectors.maps import Predicted
 from sampling_free.detectors.mixture import fit_mixture
 from sampling_free.detectors.overlaps import pairwise_iou
+from sampling_free.heuristics.ranks import ranks_within
 
 
 class ClassificationCost(Protocol):
@@ -55,7 +56,7 @@ class ProbabilisticAssigner:
             return matches
         anchor, box, iou = self.candidates(anchors, boxes)
         cost = -iou if predicted is None else self.cost(anchor, boxes[box], classes[box], predicted)
-        kept = rank_within(cost, box * len(anchors.counts) + anchors.levels[anchor]) < self.topk
+        kept = ranks_within(-cost, box * len(anchors.counts) + anchors.levels[anchor]) < self.topk
         anchor, box, cost = anchor[kept], box[kept], cost[kept]
         if predicted is not None:
             good = cheaper(cost, box, len(boxes))
@@ -90,7 +91,7 @@ def cheaper(cost: Tensor, box: Tensor, num_boxes: int) -> Tensor:
     if not len(cost):
         return torch.zeros_like(cost, dtype=torch.bool)
     found, box = torch.unique(box, return_inverse=True)  # a box may have no candidate at all
-    rank = rank_within(cost, box)
+    rank = ranks_within(-cost, box)
     table = cost.new_zeros(len(found), int(rank.max()) + 1, dtype=torch.float64)
     table[box, rank] = cost.double()
     count = torch.bincount(box)

@@ -24,22 +24,6 @@ def nobody(anchors: Anchors) -> Tensor:
     return torch.full(anchors.strides.shape, BACKGROUND, dtype=torch.int64, device=anchors.strides.device)
 
 
-def rank_within(values: Tensor, groups: Tensor) -> Tensor:
-    """Rank `(E,)` of each entry among those of its group by increasing value; of equals the earlier entry is first.
-
-    Args:
-        values: `(E,)`.
-        groups: `(E,)` integers from 0.
-    """
-    order = values.argsort(stable=True)
-    order = order[groups[order].argsort(stable=True)]
-    sizes = torch.bincount(groups, minlength=1)
-    starts = sizes.cumsum(0) - sizes
-    ranks = torch.empty_like(groups)
-    ranks[order] = torch.arange(len(values), device=values.device) - starts[groups[order]]
-    return ranks
-
-
 def best_claim(anchor: Tensor, box: Tensor, merit: Tensor, matches: Tensor, num_boxes: int) -> Tensor:
     """Give each claimed anchor to the box with the highest merit, of equals to the first box.
 

@@ -6,7 +6,7 @@ from sampling_free.mechanism import PerForeground
 
 from .....configs.torchvision.retinanet_shapes import dataloader, engine, lr_multiplier, model, optimizer, train
 
-# mu is where "nearly right" ends: at the paper's 0.02 nine of ten bins would be empty here, where boxes are ten times
-# further off than on COCO
+# at the paper's mu of 0.02, 63 % of a trained network's coordinates would share the last of ten bins: an error of 0.04,
+# small on these images, would be an outlier
 model.update(box_loss=L(GHMR)(mu=0.2), normalizer=L(PerForeground)(localization_weight=10.0))
 train.output_dir = "output/heuristics/torchvision/retinanet_ghmr"
