@@ -9,5 +9,6 @@ from sampling_free.mechanism import ConstantScaling
 from .....configs.detectron2.retinanet_shapes_baseline import dataloader, engine, lr_multiplier, model, optimizer, train
 
 make_sampling_free(model, classification_loss=L(GHMC)(), scaling=L(ConstantScaling)(w=1.0))
-train.prior = None  # Focal Loss's own
+model.head.prior_prob = 0.2  # where GHM-C puts an undecided network: see ../torchvision/retinanet_ghmc.py
+train.prior = None
 train.output_dir = "output/heuristics/detectron2/retinanet_ghmc_shapes"

@@ -6,6 +6,6 @@ from sampling_free.heuristics import GHMR
 
 from .....configs.detectron2.retinanet_shapes import dataloader, engine, lr_multiplier, model, optimizer, train
 
-model.box_loss = L(GHMR)()
+model.box_loss = L(GHMR)(mu=0.2)  # wider than the paper's 0.02: see ../torchvision/retinanet_ghmr.py
 model.normalizer.localization_weight = 10.0
 train.output_dir = "output/heuristics/detectron2/retinanet_ghmr_shapes"
