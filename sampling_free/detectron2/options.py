@@ -11,7 +11,6 @@ from sampling_free.errors import UserError
 from sampling_free.launch import Launch
 from sampling_free.runs import options
 from sampling_free.runs.options import YES_OR_NO, whole
-from sampling_free.runs.precision import check_half
 
 # a config of detectron2's knows nothing of these
 _DEFAULTS: dict[str, Any] = {
@@ -24,7 +23,8 @@ _DEFAULTS: dict[str, Any] = {
     "ddp": {},
     "checkpointer": {"period": 5000},
 }
-_AMP = {"enabled": YES_OR_NO}
+_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+_AMP = {"enabled": YES_OR_NO, "dtype": (lambda value: value in _HALF, "bf16 or fp16")}
 _CHECKPOINTER = {"period": whole(0, "a whole number; 0 writes checkpoints/last.pth only at the end")}
 
 
@@ -82,6 +82,6 @@ class Options:
             **shared,
             checkpoint_period=node.checkpointer.period,
             device="cuda" if node.device == "cuda" and torch.cuda.is_available() else "cpu",
-            half=check_half(node.amp.dtype, "train.amp.dtype") if node.amp.enabled else None,
+            half=_HALF[node.amp.dtype] if node.amp.enabled else None,
             ddp=dict(node.ddp),
         )

@@ -191,7 +191,7 @@ def test_prediction_is_plain_arrays_on_the_images_pixels(run):
         (["train.prior=often"], 'train.prior must be "auto"'),
         (["train.device=tpu"], "train.device must be cuda"),
         (["train.checkpointer.period=-1"], "train.checkpointer.period must be a whole number"),
-        (["train.amp.enabled=true", "train.amp.dtype=half"], "train.amp.dtype must be one of bf16, fp16, not 'half'"),
+        (["train.amp.enabled=true", "train.amp.dtype=half"], "train.amp.dtype must be bf16 or fp16, not 'half'"),
         (["+optimizer.learning_rate=1"], "optimizer (torch.optim.sgd.SGD)"),
         (["dataloader.train.total_batch_size=0"], "a total batch of 0 images"),
         (["train.init_checkpoint=3"], "train.init_checkpoint must be a path, not 3"),

@@ -1,9 +1,7 @@
 import pytest
-import torch
 
 from sampling_free.errors import UserError
 from sampling_free.runs.options import POSITIVE, SHARED, check_options, null_or, whole
-from sampling_free.runs.precision import check_half
 
 GOOD = {"max_iter": 1, "eval_period": 0, "log_period": 1, "seed": 0, "clip_grad": None, "prior": "auto"}
 
@@ -22,10 +20,3 @@ def test_a_missing_key_is_named():
     with pytest.raises(UserError, match="no train.amp.period"):
         check_options({}, {"period": whole(1)}, where="train.amp")
     check_options({"norm": None}, {"norm": null_or(POSITIVE)})
-
-
-def test_half_precisions():
-    assert check_half("bf16", "train.amp.dtype") is torch.bfloat16
-    assert check_half("fp16", "train.amp.dtype") is torch.float16
-    with pytest.raises(UserError, match="train.amp.dtype must be one of bf16, fp16, not 'half'"):
-        check_half("half", "train.amp.dtype")
