@@ -292,7 +292,11 @@ class _Run:
         self.trainer.reset_data_loader(lambda: data.batches(start))
         if comm.is_main_process():
             self.writers.extend(self._writers(start))
-        self.trainer.train(start, self.options.max_iter)
+        try:
+            self.trainer.train(start, self.options.max_iter)
+        finally:
+            for writer in self.writers:  # which detectron2 closes only where the last evaluation went well
+                writer.close()
 
     def evaluate(self) -> dict[str, float]:
         """The model's metrics on the test data."""

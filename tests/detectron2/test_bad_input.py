@@ -1,5 +1,7 @@
 """train_net.py on detectron2 with data and weights that are not right: one sentence says what and where."""
 
+import gc
+import io
 import json
 import shutil
 
@@ -73,6 +75,9 @@ def test_weights_that_are_not_finite_are_neither_evaluated_nor_saved(folder, cap
     said = failing(capsys, arguments(folder, *overflow), status=3)
     assert "training diverged: after iteration 1 weights are not finite, " in said and " first; lower the" in said
     assert not list((folder / "run").glob("checkpoints/*.pth"))
+    table = str(folder / "run" / "metrics.json")
+    files = [item for item in gc.get_objects() if isinstance(item, io.TextIOWrapper)]
+    assert all(file.closed for file in files if getattr(file, "name", None) == table)
 
 
 def test_a_proposal_network_that_is_not_finite_names_its_images(folder, capsys):
