@@ -76,7 +76,7 @@ def test_weights_that_are_not_finite_are_neither_evaluated_nor_saved(folder, cap
     assert "training diverged: after iteration 1 weights are not finite, " in said and " first; lower the" in said
     assert not list((folder / "run").glob("checkpoints/*.pth"))
     table = str(folder / "run" / "metrics.json")
-    files = [item for item in gc.get_objects() if isinstance(item, io.TextIOWrapper)]
+    files = [item for item in gc.get_objects() if type(item) is io.TextIOWrapper]
     assert all(file.closed for file in files if getattr(file, "name", None) == table)
 
 
