@@ -9,7 +9,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.torchvision.runs import CONFIGS, arguments, start, train_net
+from tests.torchvision.runs import CONFIGS, arguments, failing, start, train_net
 
 # Lightning and its neighbours warn of things that a test of our command line is not about
 pytestmark = pytest.mark.filterwarnings("default")
@@ -30,16 +30,6 @@ def folder(finished, tmp_path):
     """A folder with data and no run yet."""
     shutil.copytree(finished / "data", tmp_path / "data")
     return tmp_path
-
-
-def failing(capsys, argv, status=2, *, last=True):
-    """The one sentence that a command line says when it fails; not the last line where a list follows."""
-    assert train_net().main(argv) == status
-    lines = capsys.readouterr().err.strip().splitlines()
-    said = [line for line in lines if line.startswith(("error: ", "diverged: "))]
-    assert len(said) == 1 and (said[0] == lines[-1]) == last, lines
-    assert "Traceback" not in "".join(lines)
-    return said[0]
 
 
 def annotations(folder, split="train", **changes):

@@ -13,9 +13,9 @@ import time
 
 import torch
 
-from tests.torchvision.runs import ROOT, start, train_net
+from tests.torchvision.runs import ROOT, failing, start, train_net
 
-__all__ = ["CONFIGS", "ROOT", "arguments", "finished", "killed_at", "start", "train_net"]
+__all__ = ["CONFIGS", "ROOT", "arguments", "failing", "finished", "killed_at", "start", "train_net"]
 
 CONFIGS = ROOT / "configs" / "detectron2"
 SETTINGS = "{num_train: 24, num_val: 6, size: 64}"
@@ -36,17 +36,6 @@ def finished(*options, **environment):
     out, said = process.communicate()
     assert process.returncode == 0, said
     return out + said
-
-
-def failing(capsys, argv, status=2, *, last=True):
-    """The one sentence that a command line says when it fails; not the last line where a list follows."""
-    capsys.readouterr()
-    assert train_net().main(argv) == status
-    lines = capsys.readouterr().err.strip().splitlines()
-    said = [line for line in lines if line.startswith(("error: ", "diverged: "))]
-    assert len(said) == 1 and (said[0] == lines[-1]) == last, lines
-    assert "Traceback" not in "".join(lines)
-    return said[0]
 
 
 def iterations(folder):

@@ -30,6 +30,17 @@ def train_net():
     return module
 
 
+def failing(capsys, argv, status=2, *, last=True):
+    """The one sentence that a command line says when it fails; not the last line where a list follows."""
+    capsys.readouterr()
+    assert train_net().main(argv) == status
+    lines = capsys.readouterr().err.strip().splitlines()
+    said = [line for line in lines if line.startswith(("error: ", "diverged: "))]
+    assert len(said) == 1 and (said[0] == lines[-1]) == last, lines
+    assert "Traceback" not in "".join(lines)
+    return said[0]
+
+
 def start(arguments, **options):
     """train_net.py in a process of its own, on one thread: the tests' machine has few cores."""
     command = [sys.executable, str(ROOT / "train_net.py"), *arguments]
