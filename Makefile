@@ -53,12 +53,12 @@ $(READY_DETECTRON2): constraints.txt | $(READY)
 
 demo: $(READY) ## train RetinaNet three ways on generated images and compare; FULL=1 for more rows, QUICK=1 for a glance
 ifdef QUICK
-	$(BIN)/python -m sampling_free.compare --output output/demo-quick \
+	$(BIN)/python -m sampling_free.commands.compare --output output/demo-quick \
 	  "Sampling-Free=configs/torchvision/retinanet_shapes.py" $(DEMO_QUICK)
 else ifdef FULL
-	$(BIN)/python -m sampling_free.compare --output output/demo-full $(DEMO) $(DEMO_FULL)
+	$(BIN)/python -m sampling_free.commands.compare --output output/demo-full $(DEMO) $(DEMO_FULL)
 else
-	$(BIN)/python -m sampling_free.compare --output output/demo $(DEMO) $(DEMO_SHORT)
+	$(BIN)/python -m sampling_free.commands.compare --output output/demo $(DEMO) $(DEMO_SHORT)
 endif
 
 test: $(READY) ## run the tests
@@ -75,7 +75,7 @@ format: $(READY) ## format and mend what the linter can
 	$(BIN)/ruff format .
 
 bench: $(READY) ## time losses and training steps beside what they replace; detectron2's too, where it is installed
-	$(BIN)/python -m sampling_free.bench --write docs/benchmarks.md
+	$(BIN)/python -m tools.bench --write docs/benchmarks.md
 
 clean: ## remove the virtual environment and caches; what was trained, in output/, stays
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -16,9 +16,10 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from sampling_free import command_line, config
+from sampling_free import config
+from sampling_free.commands import command_line
 from sampling_free.errors import DivergedError, UserError
-from sampling_free.launch import Launch, engine_of
+from sampling_free.runs.launch import Launch, engine_of
 
 _KEYS = ("model", "engine", "dataloader", "optimizer", "lr_multiplier", "train")
 

@@ -1,4 +1,4 @@
-"""The command `python -m sampling_free.compare`, on an engine of a few lines and on torchvision's."""
+"""The command `python -m sampling_free.commands.compare`, on an engine of a few lines and on torchvision's."""
 
 import csv
 import shlex
@@ -7,8 +7,8 @@ import statistics
 import pytest
 from PIL import Image
 
-from sampling_free import command_line, compare, table
-from sampling_free.compare import Row
+from sampling_free.commands import command_line, compare, table
+from sampling_free.commands.compare import Row
 from sampling_free.errors import UserError
 from tests.torchvision import runs
 
@@ -100,7 +100,7 @@ def test_rows_are_run_and_set_side_by_side(place, capfd):
     assert readme.startswith("# Title\n<!-- table -->\n") and readme.endswith(expected + "\n<!-- /table -->\nend\n")
     command = readme.split("```")[1].removeprefix("bash\n")
     words = ["--output", "out", "--publish", "README.md", *rows, "--", "model.steps=9"]
-    assert shlex.split(command.replace("\\\n", "")) == ["python", "-m", "sampling_free.compare", *words]
+    assert shlex.split(command.replace("\\\n", "")) == ["python", "-m", "sampling_free.commands.compare", *words]
 
 
 def test_several_seeds_give_mean_and_deviation(place):

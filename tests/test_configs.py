@@ -9,10 +9,10 @@ from sampling_free import config
 from sampling_free.errors import UserError
 from sampling_free.mechanism import LossScaling
 from sampling_free.torchvision import fit_prior
-from sampling_free.torchvision.loading import train_loader
+from sampling_free.torchvision.train.loading import train_loader
 
 ROOT = Path(__file__).parents[1]
-SHAPES = "sampling_free.torchvision.datasets.Shapes"
+SHAPES = "sampling_free.torchvision.train.datasets.Shapes"
 
 
 def is_for_torchvision(file):
@@ -23,7 +23,7 @@ def is_for_torchvision(file):
     if not re.search(r"^(from .*|)\bmodel\b", file.read_text(), re.MULTILINE):
         return False
     try:
-        return config.load(file).engine == "sampling_free.torchvision.engine"
+        return config.load(file).engine == "sampling_free.torchvision.train.engine"
     except UserError as error:
         return "make setup-detectron2" not in str(error)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from sampling_free.errors import UserError
-from sampling_free.launch import Launch
+from sampling_free.runs.launch import Launch
 
 
 def test_processes_are_those_of_all_machines():

@@ -1,4 +1,4 @@
-"""The command `python -m sampling_free.plot`."""
+"""The command `python -m sampling_free.commands.plot`."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 import pytest
 from PIL import Image
 
-from sampling_free import command_line, plot
+from sampling_free.commands import command_line, plot
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(runs):
 
 
 def test_a_folder_that_is_not_there_is_one_sentence(tmp_path):
-    command = [sys.executable, "-m", "sampling_free.plot", str(tmp_path / "nothing")]
+    command = [sys.executable, "-m", "sampling_free.commands.plot", str(tmp_path / "nothing")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     sentence = f"there is no folder {tmp_path / 'nothing'}; give the output folder of a run (train.output_dir)"

@@ -1,4 +1,4 @@
-"""The command `python -m sampling_free.predict` with a real, untrained detector."""
+"""The command `python -m sampling_free.commands.predict` with a real, untrained detector."""
 
 import json
 import subprocess
@@ -11,15 +11,15 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from torchvision.transforms.functional import pil_to_tensor
 
-from sampling_free import command_line, predict
+from sampling_free.commands import command_line, predict
 from sampling_free.torchvision.models import maskrcnn_resnet10_fpn, retinanet_resnet10_fpn
 
 CONFIG = """
 from sampling_free.config import LazyCall as L
-from sampling_free.torchvision.datasets import Shapes
+from sampling_free.torchvision.train.datasets import Shapes
 from sampling_free.torchvision.models import maskrcnn_resnet10_fpn, retinanet_resnet10_fpn
 
-engine = "sampling_free.torchvision.engine"
+engine = "sampling_free.torchvision.train.engine"
 model = L({model})(num_classes=6, size=64, {least_score})
 data = L(Shapes)(root="{root}", split="val", settings=dict(num_train=1, num_val=2, size=64))
 dataloader = dict(test=dict(dataset=data))
@@ -152,7 +152,7 @@ def test_weights_that_are_not_there_or_of_another_model(place, capsys):
 
 
 def test_a_config_that_is_not_there_is_no_traceback(place):
-    command = [sys.executable, "-m", "sampling_free.predict", str(place / "more"), "--config-file", "none.py"]
+    command = [sys.executable, "-m", "sampling_free.commands.predict", str(place / "more"), "--config-file", "none.py"]
     done = subprocess.run([*command, "--weights", "x"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: Config file none.py does not exist") and done.stderr.count("\n") == 1

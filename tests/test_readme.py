@@ -13,7 +13,7 @@ import tests.detectron2  # noqa: F401 - imports detectron2 where its warnings do
 from sampling_free import LearnedScaling
 from sampling_free.data import generate_shapes
 from sampling_free.data.shapes import ShapesSettings
-from sampling_free.launch import engine_of
+from sampling_free.runs.launch import engine_of
 from sampling_free.torchvision import make_sampling_free
 from tests.torchvision import tiny
 
@@ -93,7 +93,7 @@ def test_the_lines_for_an_own_data_set_open_it(tmp_path, monkeypatch):
     from detectron2.config import LazyCall, instantiate
     from detectron2.data import DatasetCatalog, MetadataCatalog
 
-    from sampling_free.detectron2 import splits
+    from sampling_free.detectron2.train import splits
 
     shapes = generate_shapes(tmp_path / "data" / "cells", ShapesSettings(num_train=3, num_val=1, size=64))
     (shapes / "train").rename(shapes / "images")

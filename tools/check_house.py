@@ -15,12 +15,20 @@ MAX_FILE, MAX_FUNCTION = 400, 80  # lines, docstrings included
 MAY_IMPORT = {
     "__init__.py": ("sampling_free.mechanism",),
     "errors.py": (),
+    "boxes.py": ("torch", "torchvision.ops"),
     "mechanism": ("torch",),
-    "heuristics": ("torch", "torchvision.ops", "sampling_free.mechanism"),
-    "detectors": ("torch", "torchvision.ops", "timm", "sampling_free.mechanism", "sampling_free.heuristics"),
+    "heuristics": ("torch", "torchvision.ops", "sampling_free.boxes", "sampling_free.mechanism"),
+    "detectors": (
+        "torch",
+        "torchvision.ops",
+        "timm",
+        "sampling_free.boxes",
+        "sampling_free.mechanism",
+        "sampling_free.heuristics",
+    ),
     "data": ("numpy", "cv2", "PIL", "pycocotools", "tqdm"),
     "pictures": ("numpy", "cv2", "PIL", "matplotlib"),
-    "runs": ("torch", "numpy", "omegaconf", "sampling_free.launch", "sampling_free.pictures"),
+    "runs": ("torch", "numpy", "omegaconf", "sampling_free.runs.launch", "sampling_free.pictures"),
 }
 # Hosts: what they must not import.
 MUST_NOT_IMPORT = {

@@ -3,14 +3,14 @@
 import os
 
 from sampling_free.config import LazyCall as L
-from sampling_free.torchvision import transforms
-from sampling_free.torchvision.datasets import CocoDetection
+from sampling_free.torchvision.train import transforms
+from sampling_free.torchvision.train.datasets import CocoDetection
 
 from .optim import sgd as optimizer
 from .schedules import coco_1x as lr_multiplier
 from .train import train
 
-engine = "sampling_free.torchvision.engine"
+engine = "sampling_free.torchvision.train.engine"
 root = os.environ.get("COCO_ROOT", "data/coco")
 num_classes = 81  # 80 categories and torchvision's background
 

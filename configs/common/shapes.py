@@ -1,14 +1,14 @@
 """The generated shapes: 4,000 images of 64 px for training, 300 for evaluation, drawn on first use."""
 
 from sampling_free.config import LazyCall as L
-from sampling_free.torchvision import transforms
-from sampling_free.torchvision.datasets import Shapes
+from sampling_free.torchvision.train import transforms
+from sampling_free.torchvision.train.datasets import Shapes
 
 from .optim import sgd as optimizer
 from .schedules import steps
 from .train import train
 
-engine = "sampling_free.torchvision.engine"
+engine = "sampling_free.torchvision.train.engine"
 root = "output/data/shapes-64"
 settings = dict(size=64, num_train=4000, num_val=300)
 weights_backbone = "output/data/shapes-resnet10.pt"  # trained on first use

@@ -3,14 +3,14 @@
 import os
 
 from sampling_free.config import LazyCall as L
-from sampling_free.torchvision import transforms
-from sampling_free.torchvision.datasets import VocDetection
+from sampling_free.torchvision.train import transforms
+from sampling_free.torchvision.train.datasets import VocDetection
 
 from .optim import sgd as optimizer
 from .schedules import voc_07_12 as lr_multiplier
 from .train import train
 
-engine = "sampling_free.torchvision.engine"
+engine = "sampling_free.torchvision.train.engine"
 root = os.environ.get("VOC_ROOT", "data/VOCdevkit")
 num_classes = 21  # 20 classes and torchvision's background
 

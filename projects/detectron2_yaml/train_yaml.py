@@ -19,7 +19,7 @@ from detectron2.config import CfgNode, get_cfg
 from detectron2.engine import default_argument_parser, default_setup, launch
 
 from sampling_free.detectron2 import add_sampling_free_config
-from sampling_free.detectron2.default_trainer import SamplingFreeTrainer
+from sampling_free.detectron2.train.default_trainer import SamplingFreeTrainer
 from sampling_free.errors import UserError
 
 ZOO = Path(detectron2.__file__).parent / "model_zoo" / "configs"

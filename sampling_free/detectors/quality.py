@@ -9,10 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sampling_free.boxes import centerness, paired_iou
 from sampling_free.detectors.anchors import Anchors
 from sampling_free.detectors.maps import Maps
-from sampling_free.detectors.overlaps import centerness
-from sampling_free.heuristics.ranks import paired_iou
 from sampling_free.mechanism import sigmoid_cross_entropy_sum
 
 

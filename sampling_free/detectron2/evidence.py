@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from detectron2.structures import Instances
 from torch import Tensor
 
-from sampling_free.heuristics.ranks import best_overlap, paired_iou
+from sampling_free.boxes import best_overlap, paired_iou
 from sampling_free.mechanism import Evidence, Predictions, WeightedChoice
 
 

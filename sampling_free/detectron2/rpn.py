@@ -12,13 +12,13 @@ from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY, 
 from detectron2.structures import Boxes
 from torch import Tensor, nn
 
+from sampling_free.boxes import paired_iou
 from sampling_free.detectron2.checkpoints import load_without_parts
 from sampling_free.detectron2.evidence import distinct
 from sampling_free.detectron2.storage import log_scaling, some_storage
 from sampling_free.detectron2.structures import Counts, exchanged
 from sampling_free.detectron2.yacs import rpn_choices
 from sampling_free.heuristics.applicable import check_sampling
-from sampling_free.heuristics.ranks import paired_iou
 from sampling_free.mechanism import (
     AllExamples,
     Evidence,

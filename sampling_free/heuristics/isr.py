@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from sampling_free.heuristics.ranks import ranks, ranks_within, suppressed_by
+from sampling_free.boxes import suppressed_by
+from sampling_free.heuristics.ranks import ranks, ranks_within
 from sampling_free.heuristics.sampling import HardSampling, at_random, required
 from sampling_free.mechanism import Evidence
 

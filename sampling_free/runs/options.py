@@ -7,7 +7,7 @@ import torch
 from omegaconf import DictConfig
 
 from sampling_free.errors import UserError
-from sampling_free.launch import Launch
+from sampling_free.runs.launch import Launch
 
 Rule = tuple[Callable[[Any], bool], str]  # whether a value fits, and what would
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.models.detection.roi_heads import RoIHeads
 
-from sampling_free.heuristics.ranks import best_overlap, paired_iou
+from sampling_free.boxes import best_overlap, paired_iou
 from sampling_free.heuristics.recorded import Recorded
 from sampling_free.mechanism import Evidence, LossScaling, Predictions, WeightedChoice
 from sampling_free.mechanism.normalization import SampledNormalizer

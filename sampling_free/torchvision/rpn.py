@@ -7,7 +7,7 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import RegionProposalNetwork
 
-from sampling_free.heuristics.ranks import best_overlap
+from sampling_free.boxes import best_overlap
 from sampling_free.mechanism import Evidence, ForegroundStatistics, LossScaling, Predictions
 from sampling_free.mechanism.normalization import SampledNormalizer
 from sampling_free.torchvision.structures import Sampler, Target, ground_truth

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from sampling_free.bench import assignment
-from sampling_free.bench.assignment import assignment_cases
+from tools.bench import assignment
+from tools.bench.assignment import assignment_cases
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import torch
 
-from sampling_free.bench import losses, measuring, samplers
-from sampling_free.bench.measuring import Contestant, Goal, Race, goals_table
+from tools.bench import losses, measuring, samplers
+from tools.bench.measuring import Contestant, Goal, Race, goals_table
 
 
 def test_every_contestant_runs_equally_often_and_ratios_are_of_medians():

@@ -1,7 +1,7 @@
 import pytest
 from torchvision.ops import MultiScaleRoIAlign
 
-from sampling_free.bench import torchvision_steps
+from tools.bench import torchvision_steps
 
 
 def _proposals_of_each_contestant(races, pooler, monkeypatch) -> list[int]:
@@ -28,7 +28,7 @@ def test_detectron2_step_pools_as_many_proposals_as_a_trained_network(monkeypatc
     pytest.importorskip("detectron2")
     from detectron2.modeling.poolers import ROIPooler
 
-    from sampling_free.bench import detectron2_steps
+    from tools.bench import detectron2_steps
 
     races = detectron2_steps.races(quick=True)
     sampling_free, biased = _proposals_of_each_contestant(races, ROIPooler, monkeypatch)

@@ -6,14 +6,13 @@ import pytest
 import torch
 from torchvision.ops import box_iou
 
+from sampling_free.boxes import centerness, paired_iou, pairwise_iou
 from sampling_free.detectors import AnchorGrid, Centerness, Objectness, PredictedIoU, ScoreVoting, Suppression
 from sampling_free.detectors.box_losses import GIoULoss, SmoothL1Loss, YoloLoss
 from sampling_free.detectors.codings import DeltaCoding, FoveaCoding, YoloCoding
 from sampling_free.detectors.maps import Maps, rows_at
-from sampling_free.detectors.overlaps import centerness, pairwise_iou
 from sampling_free.detectors.quality import Foreground
 from sampling_free.heuristics.focal import rows_of_maps
-from sampling_free.heuristics.ranks import paired_iou
 
 
 def boxes_around(points, least=4, spread=40):

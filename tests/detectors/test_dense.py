@@ -9,14 +9,13 @@ import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torchvision.ops import batched_nms, box_iou
 
+from sampling_free.boxes import centerness, paired_iou
 from sampling_free.detectors import DeformableConv, dense
 from sampling_free.detectors.dense import labels_of
 from sampling_free.detectors.maps import Predicted
-from sampling_free.detectors.overlaps import centerness
 from sampling_free.errors import UserError
 from sampling_free.heuristics import GHMC, GHMR, ISR, FocalLoss
 from sampling_free.heuristics.focal import rows_of_maps
-from sampling_free.heuristics.ranks import paired_iou
 from sampling_free.mechanism import ConstantScaling, FrozenScaling, GuidedScaling, PerForeground, SigmoidCrossEntropy
 from tests.detectors import small
 

@@ -10,8 +10,8 @@ from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import LazyCall as L
 
 from sampling_free.detectron2 import make_sampling_free
-from sampling_free.detectron2.checkpointer import RunCheckpointer
-from sampling_free.detectron2.training import DetectorTrainer
+from sampling_free.detectron2.train.checkpointer import RunCheckpointer
+from sampling_free.detectron2.train.training import DetectorTrainer
 from sampling_free.errors import UserError
 from sampling_free.mechanism import GuidedScaling, LearnedScaling, MovingForegroundNormalizer, PerForeground
 from tests.detectron2 import small

@@ -29,7 +29,7 @@ from sampling_free.mechanism import scale_parameters
 from tests.detectron2 import small
 
 ROOT = Path(__file__).parents[2]
-ENGINE = "sampling_free.detectron2.engine"
+ENGINE = "sampling_free.detectron2.train.engine"
 KEYS = ("dataloader", "engine", "lr_multiplier", "model", "optimizer", "train")
 CONFIGS = ROOT / "configs" / "detectron2"
 

@@ -18,7 +18,7 @@ from detectron2.config import LazyCall as L
 from detectron2.data import get_detection_dataset_dicts
 
 from sampling_free import config
-from sampling_free.detectron2 import engine
+from sampling_free.detectron2.train import engine
 from tests.detectron2.runs import CONFIGS, ROOT, arguments, failing, finished, seen_on_a_terminal, train_net, weights
 
 # what detectron2 and its neighbours warn of is not what is tested
@@ -197,7 +197,7 @@ def test_prediction_is_plain_arrays_on_the_images_pixels(run):
         (["train.init_checkpoint=3"], "train.init_checkpoint must be a path, not 3"),
         (["train.init_checkpoint=nowhere.pth"], "there are no weights at nowhere.pth"),
         (["train.output_dir=/proc/none/run"], "output folder /proc/none/run cannot be written"),
-        (["engine=sampling_free.torchvision.engine"], "this config's data are detectron2's"),
+        (["engine=sampling_free.torchvision.train.engine"], "this config's data are detectron2's"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_sentence(folder, capsys, overrides, words):
@@ -221,7 +221,7 @@ def test_another_number_of_classes_than_the_data_s_is_told_with_its_key(folder, 
 
 def test_a_config_of_the_other_host_is_told(tmp_path, capsys):
     torchvisions = str(ROOT / "configs" / "torchvision" / "retinanet_shapes.py")
-    said = failing(capsys, ["--config-file", torchvisions, "engine=sampling_free.detectron2.engine"])
+    said = failing(capsys, ["--config-file", torchvisions, "engine=sampling_free.detectron2.train.engine"])
     assert "this config's data are not detectron2's" in said and "configs/detectron2" in said
 
 

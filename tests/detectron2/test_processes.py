@@ -11,7 +11,7 @@ import torch
 import torch.multiprocessing as mp
 from torch import nn
 
-from sampling_free.detectron2.training import DetectorTrainer
+from sampling_free.detectron2.train.training import DetectorTrainer
 from sampling_free.errors import DivergedError
 from tests.detectron2.runs import arguments, finished, on_machines, start, torchrun, weights
 

@@ -27,10 +27,10 @@ from omegaconf import DictConfig
 
 from sampling_free.data import generate_shapes
 from sampling_free.data.shapes import ShapesSettings
-from sampling_free.detectron2 import loading
-from sampling_free.detectron2.evaluation import evaluate, evaluator_of
-from sampling_free.detectron2.loading import TrainingData, open_data
-from sampling_free.detectron2.splits import coco_split, shapes_split, voc_split
+from sampling_free.detectron2.train import loading
+from sampling_free.detectron2.train.evaluation import evaluate, evaluator_of
+from sampling_free.detectron2.train.loading import TrainingData, open_data
+from sampling_free.detectron2.train.splits import coco_split, shapes_split, voc_split
 from sampling_free.errors import UserError
 
 SETTINGS = {"num_train": 12, "num_val": 5, "size": 64}

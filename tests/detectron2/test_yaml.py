@@ -23,7 +23,7 @@ from detectron2.utils.events import EventStorage
 
 from sampling_free import config
 from sampling_free.detectron2 import SamplingFreeFCOS
-from sampling_free.detectron2.default_trainer import SamplingFreeTrainer
+from sampling_free.detectron2.train.default_trainer import SamplingFreeTrainer
 from sampling_free.detectron2.yacs import dense_choices
 from tests.detectron2 import small
 
@@ -255,7 +255,7 @@ def test_a_resumed_run_keeps_its_prior_and_evaluation_its_threshold(tmp_path, mo
     run(tmp_path, *RETINANET, **{"SOLVER.MAX_ITER": 1, "SOLVER.BASE_LR": 0.0})
     before = weights(tmp_path)
     counted = []
-    monkeypatch.setattr("sampling_free.detectron2.default_trainer.fit_prior", lambda *_: counted.append(1))
+    monkeypatch.setattr("sampling_free.detectron2.train.default_trainer.fit_prior", lambda *_: counted.append(1))
     run(tmp_path, *RETINANET, "--resume", **{"SOLVER.MAX_ITER": 2, "SOLVER.BASE_LR": 0.0})
     assert not counted
     after = weights(tmp_path)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from sampling_free.boxes import best_overlap, paired_iou, suppressed_by
 from sampling_free.heuristics import ISR
-from sampling_free.heuristics.ranks import best_overlap, paired_iou, ranks, ranks_within, suppressed_by
+from sampling_free.heuristics.ranks import ranks, ranks_within
 from sampling_free.mechanism import Evidence, Predictions
 
 C = 3

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from sampling_free import config
-from sampling_free.torchvision import engine
-from sampling_free.torchvision.datasets import CocoDetection, VocDetection
+from sampling_free.torchvision.train import engine
+from sampling_free.torchvision.train.datasets import CocoDetection, VocDetection
 from tests.torchvision.runs import ROOT
 
 CONFIGS = ROOT / "projects" / "bccd" / "configs"

@@ -9,8 +9,8 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from sampling_free.errors import UserError
-from sampling_free.torchvision import transforms
-from sampling_free.torchvision.datasets import VOC_CLASSES, CocoDetection, Shapes, VocDetection
+from sampling_free.torchvision.train import transforms
+from sampling_free.torchvision.train.datasets import VOC_CLASSES, CocoDetection, Shapes, VocDetection
 from tests.data.test_voc import item, write
 
 

@@ -17,7 +17,7 @@ from sampling_free.torchvision import (
     set_prior,
     yolov3_darknet53,
 )
-from sampling_free.torchvision.checkpoints import load_weights, refuse_other_classes
+from sampling_free.torchvision.train.checkpoints import load_weights, refuse_other_classes
 from tests.detectors import small
 
 BUILDERS = [atss_resnet50_fpn, paa_resnet50_fpn, foveabox_resnet50_fpn, yolov3_darknet53]

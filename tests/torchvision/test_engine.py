@@ -12,9 +12,10 @@ import yaml
 from sampling_free import config
 from sampling_free.data import generate_shapes
 from sampling_free.data.shapes import ShapesSettings
-from sampling_free.torchvision import engine, make_sampling_free
-from sampling_free.torchvision.callbacks import AtomicCheckpointIO
-from sampling_free.torchvision.training import computing_losses
+from sampling_free.torchvision import make_sampling_free
+from sampling_free.torchvision.train import engine
+from sampling_free.torchvision.train.callbacks import AtomicCheckpointIO
+from sampling_free.torchvision.train.training import computing_losses
 from tests.torchvision import tiny
 from tests.torchvision.runs import CONFIGS, SETTINGS, arguments, start
 

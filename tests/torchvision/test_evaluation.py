@@ -8,8 +8,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from sampling_free.errors import UserError
-from sampling_free.torchvision.datasets import Shapes
-from sampling_free.torchvision.evaluation import CocoEvaluator
+from sampling_free.torchvision.train.datasets import Shapes
+from sampling_free.torchvision.train.evaluation import CocoEvaluator
 
 
 @pytest.fixture(scope="module")

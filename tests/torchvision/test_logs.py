@@ -1,6 +1,6 @@
 import csv
 
-from sampling_free.torchvision.logs import CsvLog
+from sampling_free.torchvision.train.logs import CsvLog
 
 
 def read(path):

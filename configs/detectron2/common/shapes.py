@@ -6,7 +6,7 @@ from detectron2.data import DatasetMapper, build_detection_test_loader, build_de
 from detectron2.evaluation import COCOEvaluator
 from omegaconf import OmegaConf
 
-from sampling_free.detectron2.splits import shapes_split
+from sampling_free.detectron2.train.splits import shapes_split
 
 from ...common.schedules import steps
 from .zoo import engine, host_config, with_our_options

@@ -5,7 +5,7 @@ from pathlib import Path
 import detectron2
 from detectron2.config import LazyConfig
 
-engine = "sampling_free.detectron2.engine"
+engine = "sampling_free.detectron2.train.engine"
 _CONFIGS = Path(detectron2.__file__).parent / "model_zoo" / "configs"
 
 

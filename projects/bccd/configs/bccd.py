@@ -3,14 +3,14 @@
 import os
 
 from sampling_free.config import LazyCall as L
-from sampling_free.torchvision import transforms
-from sampling_free.torchvision.datasets import CocoDetection, VocDetection
+from sampling_free.torchvision.train import transforms
+from sampling_free.torchvision.train.datasets import CocoDetection, VocDetection
 
 from ....configs.common.optim import sgd as optimizer
 from ....configs.common.schedules import steps
 from ....configs.common.train import train
 
-engine = "sampling_free.torchvision.engine"
+engine = "sampling_free.torchvision.train.engine"
 root = os.environ.get("BCCD_ROOT", "data/bccd")
 num_classes = 4  # red and white blood cells, platelets, and torchvision's background
 size = 160  # shorter side; the images are 640 x 480

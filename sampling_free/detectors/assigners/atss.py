@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
+from sampling_free.boxes import paired_iou
 from sampling_free.detectors.anchors import Anchors
 from sampling_free.detectors.assigners.protocol import best_claim, nobody
 from sampling_free.detectors.maps import Predicted
-from sampling_free.heuristics.ranks import paired_iou, ranks_within
+from sampling_free.heuristics.ranks import ranks_within
 
 _INSIDE = 0.01  # pixels that an anchor's centre must lie within its box; as in the authors' code
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss
 
+from sampling_free.boxes import pairwise_iou
 from sampling_free.detectors.anchors import Anchors
 from sampling_free.detectors.assigners.protocol import nobody
 from sampling_free.detectors.maps import Predicted
 from sampling_free.detectors.mixture import fit_mixture
-from sampling_free.detectors.overlaps import pairwise_iou
 from sampling_free.heuristics.ranks import ranks_within
 
 

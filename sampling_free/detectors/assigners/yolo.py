@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
+from sampling_free.boxes import pairwise_iou
 from sampling_free.detectors.anchors import Anchors
 from sampling_free.detectors.assigners.protocol import IGNORED, nobody
 from sampling_free.detectors.maps import Predicted
-from sampling_free.detectors.overlaps import pairwise_iou
 
 _PART = 4096  # anchors
 

@@ -5,7 +5,7 @@ import os
 import detectron2.data.transforms as T
 from detectron2.config import LazyCall as L
 
-from sampling_free.detectron2.splits import coco_split, voc_split
+from sampling_free.detectron2.train.splits import coco_split, voc_split
 
 from .....configs.common.schedules import steps
 from .....configs.detectron2.common.shapes import dataloader as loaders

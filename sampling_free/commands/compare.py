@@ -1,0 +1,266 @@
+r"""Train several configs one after the other and set them side by side: table, curves, detections.
+
+    python -m sampling_free.commands.compare --output output/demo \
+        "Focal Loss=configs/torchvision/retinanet_shapes_baseline.py" \
+        "Sampling-Free=configs/torchvision/retinanet_shapes.py" -- train.max_iter=400
+
+A row is NAME=CONFIG, or NAME=CONFIG,key=value,... with overrides of its own; overrides after `--` apply to all. Each
+row is a run of train_net.py in a process of its own, so its peak memory is its own, and a run that diverges is a result
+like any other. Reads nothing but what a run folder holds, so rows of both hosts can stand in one table.
+"""
+
+import argparse
+import logging
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sampling_free import config
+from sampling_free.commands import command_line, table
+from sampling_free.errors import UserError
+from sampling_free.pictures import plot_losses, plot_precision_recall, read_examples, read_json, save_examples
+
+logger = logging.getLogger(__name__)
+
+_TRAIN_NET = Path(__file__).resolve().parents[2] / "train_net.py"
+_DIVERGED, _INTERRUPTED = 3, 130  # exit statuses of train_net.py
+_MARKS = ("<!-- table -->", "<!-- /table -->")
+# what a comparison reads of a run: nothing of a former run may stand in for what this one did not write
+_READ = ("result.json", "metrics.csv", "examples.json", "precision_recall.json")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the comparison.
+
+    Attributes:
+        name: as it stands in the table.
+        config: path of the config file.
+        overrides: `key=value`, of this row alone.
+    """
+
+    name: str
+    config: str
+    overrides: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "Row":
+        """From NAME=CONFIG[,key=value,...]; a comma within a value, as in key=[1,2], separates nothing.
+
+        Raises:
+            UserError: it is not of that form.
+        """
+        name, separator, rest = text.partition("=")
+        config_file, *overrides = re.split(r",(?=\+{0,2}[A-Za-z_][\w.]*=)", rest)
+        row = cls(name.strip(), config_file, tuple(overrides))
+        if not (separator and config_file and row.slug):
+            raise UserError(f"row {text!r} is not NAME=CONFIG[,key=value,...]")
+        return row
+
+    @property
+    def slug(self) -> str:
+        """The name as a folder's."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row with a seed.
+
+    Attributes:
+        name: of the row.
+        config: path of the config file.
+        folder: of its output.
+        overrides: all of them.
+    """
+
+    name: str
+    config: str
+    folder: Path
+    overrides: tuple[str, ...]
+
+    @property
+    def finished(self) -> bool:
+        """Whether it trained to its end, or diverged."""
+        return (self.folder / "result.json").is_file()
+
+    def same_config(self) -> bool:
+        """Whether the run that lies in the folder had this very config, with all overrides."""
+        with tempfile.TemporaryDirectory() as place:
+            resolved = Path(place) / "config.yaml"
+            config.save(config.load(self.config, self.overrides), resolved)
+            there = self.folder / "config.yaml"
+            return there.is_file() and there.read_text() == resolved.read_text()
+
+    def train(self, *, resume: bool = False) -> None:
+        """Runs train_net.py, its progress bar on this terminal.
+
+        Args:
+            resume: go on from the last checkpoint, instead of from the beginning.
+
+        Raises:
+            UserError: it failed otherwise than by diverging; its own message stands above.
+        """
+        if not resume:
+            for file in [*_READ, *(path.name for path in self.folder.glob("coco_results_*.json"))]:
+                (self.folder / file).unlink(missing_ok=True)
+        command = [sys.executable, str(_TRAIN_NET), "--config-file", self.config, *(["--resume"] if resume else [])]
+        status = subprocess.run([*command, *self.overrides], check=False, stdout=subprocess.DEVNULL).returncode
+        if status == _INTERRUPTED:
+            raise KeyboardInterrupt
+        if status not in (0, _DIVERGED):
+            raise UserError(f"row {self.name!r} failed (exit status {status}); its message stands above")
+
+
+def compare(
+    rows: Sequence[Row],
+    output: Path,
+    *,
+    overrides: Sequence[str] = (),
+    seeds: Sequence[int] = (0,),
+    reuse: bool = False,
+) -> str:
+    """Train every row with every seed, and write table.md, table.csv and pictures into `output`.
+
+    Args:
+        rows: what to compare.
+        output: folder; each run has a folder of its own in it.
+        overrides: of every run.
+        seeds: of each row; with several, figures are means and standard deviations over them.
+        reuse: keep finished runs of the same config, and go on with interrupted ones, instead of training anew.
+
+    Returns:
+        The table in Markdown.
+
+    Raises:
+        UserError: two rows have one name, a config or override is wrong (said before anything trains), or a run
+            failed otherwise than by diverging.
+    """
+    if len({row.slug for row in rows}) < len(rows):
+        raise UserError(f"names of rows must differ in letters or digits: {', '.join(row.name for row in rows)}")
+    # a seed of all rows before the next: when time runs out, what is there can be compared
+    runs = [_run(row, seed, output, overrides, several=len(seeds) > 1) for seed in seeds for row in rows]
+    for run in runs[: len(rows)]:
+        config.load(run.config, run.overrides, required=("model", "engine", "train"))
+    for number, run in enumerate(runs, start=1):
+        logger.info("[%d/%d] %s: %s", number, len(runs), run.name, run.folder)
+        kept = reuse and run.same_config()
+        if not (kept and run.finished):
+            run.train(resume=kept)
+    folders = {row.name: [run.folder for run in runs if run.name == row.name] for row in rows}
+    results = {name: [read_json(folder / "result.json") for folder in of_row] for name, of_row in folders.items()}
+    text = table.markdown(results)
+    (output / "table.md").write_text(text, encoding="utf-8")
+    table.write_csv(output / "table.csv", results)
+    _draw(output, {name: of_row[0] for name, of_row in folders.items()})
+    return text
+
+
+def _run(row: Row, seed: int, output: Path, overrides: Sequence[str], *, several: bool) -> Run:
+    folder = output / (f"{row.slug}-seed{seed}" if several else row.slug)
+    own = (f"train.output_dir={folder}", f"train.seed={seed}")
+    return Run(row.name, row.config, folder, (*overrides, *row.overrides, *own))
+
+
+def _draw(output: Path, folders: Mapping[str, Path]) -> None:
+    """Pictures of one run of each row."""
+    plot_losses(output / "losses.png", folders)
+    plot_precision_recall(output / "precision_recall.png", folders)
+    examples = {n: read_examples(f / "examples.json") for n, f in folders.items() if (f / "examples.json").is_file()}
+    images = {tuple(example.path for example in of_run) for of_run in examples.values()}
+    if len(images) == 1:
+        save_examples(output / "detections.jpg", examples)
+    else:
+        logger.info("no picture of detections: %s", "the rows saw different images" if images else "no row has any")
+
+
+def publish(document: Path, text: str, command: str) -> None:
+    """Put a table and the command that made it between the marks of a document.
+
+    Raises:
+        UserError: the document has no such marks, or is not there.
+    """
+    begin, end = _MARKS
+    content = _text_between_marks(document)
+    before, after = content.split(begin, 1)[0], content.split(end, 1)[1]
+    block = f"{begin}\n\n```bash\n{command}\n```\n\n{text}\n{end}"
+    document.write_text(before + block + after, encoding="utf-8")
+
+
+def _text_between_marks(document: Path) -> str:
+    begin, end = _MARKS
+    content = document.read_text(encoding="utf-8") if document.is_file() else ""
+    if not 0 <= content.find(begin) < content.find(end):
+        raise UserError(f"{document} has no {begin} ... {end} to put the table between")
+    return content
+
+
+def shell_command(arguments: Sequence[str]) -> str:
+    """The command line that these arguments came from, a row a line."""
+    text, shared = "python -m sampling_free.commands.compare", False
+    for word in arguments:
+        shared = shared or word == "--"
+        is_row = "=" in word and not shared and not word.startswith("-")
+        if word != "--reuse":
+            text += (" \\\n    " if is_row or word == "--" else " ") + shlex.quote(word)
+    return text
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        seeds = [int(seed) for seed in text.split(",")]
+    except ValueError as error:
+        raise UserError(f"--seeds must be whole numbers with commas between, as 0,1,2, not {text!r}") from error
+    return list(dict.fromkeys(seeds))
+
+
+def command(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m sampling_free.commands.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("rows", nargs="+", metavar="NAME=CONFIG[,key=value...]")
+    parser.add_argument("--output", type=Path, required=True, help="folder for runs and comparison")
+    parser.add_argument("--seeds", default="0", help="as 0,1,2: mean and standard deviation over them")
+    parser.add_argument("--reuse", action="store_true", help="keep finished runs of the same config, resume others")
+    parser.add_argument("--publish", type=Path, help="a Markdown file with <!-- table --> marks to put the table in")
+    options = parser.parse_intermixed_args(arguments[:split])
+    if options.publish:
+        _text_between_marks(options.publish)  # before hours of training, not after
+    _make(options.output)
+    rows, seeds = [Row.parse(text) for text in options.rows], _seeds(options.seeds)
+    text = compare(rows, options.output, overrides=arguments[split + 1 :], seeds=seeds, reuse=options.reuse)
+    if options.publish:
+        publish(options.publish, text, shell_command(arguments))
+    sys.stdout.write(f"\n{text}\n{_what_to_look_at(options.output)}")
+    return 0
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"output folder {folder} cannot be made ({error.strerror}); set --output") from error
+
+
+def _what_to_look_at(output: Path) -> str:
+    pictures = {
+        "detections.jpg": "ground truth, then what each run found",
+        "losses.png": "losses before scaling, their balance, AP",
+        "precision_recall.png": "precision over recall",
+    }
+    there = [f"{output / name} ({what})" for name, what in pictures.items() if (output / name).is_file()]
+    return f"Look at {', '.join(there)}; the table is in {output}/table.md and table.csv.\n"
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(command))

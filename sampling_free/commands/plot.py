@@ -1,0 +1,62 @@
+"""Draws the curves of one run or several from their output folders.
+
+    python -m sampling_free.commands.plot output/a output/b --output output/a-and-b
+
+writes losses.png and precision_recall.png. Needs no host: it reads metrics.csv and precision_recall.json.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sampling_free.commands import command_line
+from sampling_free.errors import UserError
+from sampling_free.pictures import plot_losses, plot_precision_recall
+
+
+def plot(runs: Sequence[Path], output: Path) -> list[Path]:
+    """Writes the pictures and returns their paths.
+
+    Raises:
+        UserError: a folder that is not there or holds no run, or an output folder that cannot be written.
+    """
+    for run in runs:
+        if not run.is_dir():
+            raise UserError(f"there is no folder {run}; give the output folder of a run (train.output_dir)")
+    named = dict(zip(_names(runs), runs, strict=True))
+    pictures = [output / "losses.png", output / "precision_recall.png"]
+    try:
+        plot_losses(pictures[0], named)
+        plot_precision_recall(pictures[1], named)
+    except OSError as error:
+        raise UserError(f"pictures cannot be written to {output} ({error.strerror}); set --output") from error
+    return pictures
+
+
+def _names(runs: Sequence[Path]) -> list[str]:
+    """Each folder's name; the whole path where two have the same."""
+    names = [run.resolve().name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run) for run in runs]
+
+
+def command(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    options = argparse.ArgumentParser(
+        prog="python -m sampling_free.commands.plot",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("runs", nargs="+", type=Path, metavar="FOLDER", help="output folders of runs")
+    options.add_argument("--output", type=Path, help="folder of the pictures; default: pictures/ where the runs lie")
+    given = options.parse_intermixed_args(arguments)
+    runs = list(dict.fromkeys(given.runs))
+    output = given.output or Path(os.path.commonpath([run.resolve() for run in runs])) / "pictures"
+    for picture in plot(runs, output):
+        sys.stdout.write(f"{picture}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command_line.run(command))

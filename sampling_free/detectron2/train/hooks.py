@@ -1,0 +1,157 @@
+"""detectron2's hooks and writers as a run here needs them: figures complete, checkpoints that know all, a bar."""
+
+import json
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from detectron2.engine import HookBase, hooks
+from detectron2.utils.events import EventWriter, get_event_storage
+from tqdm import tqdm
+
+from sampling_free.runs.figures import FigureTable
+from sampling_free.runs.stopwatch import Stopwatch
+
+# of the machine, not of the run: they would make every table differ
+_TIMINGS = {"time", "data_time", "rank_data_time", "eta_seconds"}
+
+
+class Timing(HookBase):
+    """Times each iteration; stands first.
+
+    Args:
+        stopwatch: that does.
+    """
+
+    def __init__(self, stopwatch: Stopwatch) -> None:
+        self.stopwatch = stopwatch
+
+    def before_step(self) -> None:
+        """Start."""
+        self.stopwatch.start()
+
+    def after_step(self) -> None:
+        """Stop."""
+        self.stopwatch.stop(self.trainer.iter)
+
+
+class BestCheckpointer(hooks.BestCheckpointer):
+    """detectron2's, which remembers over a resume what was the best; stands after the evaluation."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best figure and its iteration."""
+        return {"best_metric": self.best_metric, "best_iter": self.best_iter}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """What `state_dict` gave."""
+        self.best_metric, self.best_iter = state_dict["best_metric"], state_dict["best_iter"]
+
+
+class LastCheckpointer(hooks.PeriodicCheckpointer):
+    """`last.pth`, to resume from, every so many iterations and at the end; stands last, and so knows all of them.
+
+    What happened in an iteration (evaluation, the best checkpoint, its row in the table) is done when it is written: a
+    resumed run neither evaluates twice nor forgets which AP was the best.
+    """
+
+    def step(self, iteration: int, **extra: Any) -> None:
+        """Write it where it is time; the last iteration's waits for the evaluation."""
+        if self.period > 0 and (iteration + 1) % self.period == 0 and iteration + 1 < self.trainer.max_iter:
+            self.checkpointer.save("last", iteration=iteration)
+
+    def after_train(self) -> None:
+        """Write it when all iterations are done."""
+        self.checkpointer.save("last", iteration=self.trainer.max_iter - 1)
+
+
+class PeriodicWriter(hooks.PeriodicWriter):
+    """detectron2's, which also writes where an iteration was evaluated.
+
+    Args:
+        writers: to be told.
+        period: iterations between writes.
+        eval_period: iterations between evaluations, or 0.
+    """
+
+    def __init__(self, writers: list[EventWriter], period: int, eval_period: int) -> None:
+        super().__init__(writers, period)
+        self.eval_period = eval_period
+
+    def after_step(self) -> None:
+        """Write what is new."""
+        evaluated = self.eval_period > 0 and (self.trainer.iter + 1) % self.eval_period == 0
+        if evaluated and (self.trainer.iter + 1) % self._period:
+            for writer in self._writers:
+                writer.write()
+        super().after_step()
+
+
+class TableWriter(EventWriter):
+    """Writes `metrics.csv`: figures as they were in an iteration, not smoothed.
+
+    Args:
+        table: that it fills.
+        period: iterations between rows; between them only what evaluation found is written.
+        max_iter: iterations of the run.
+    """
+
+    def __init__(self, table: FigureTable, period: int, max_iter: int) -> None:
+        self.table = table
+        self.period = period
+        self.max_iter = max_iter
+        self._written = -1
+
+    def write(self) -> None:
+        """Rows of what is new in detectron2's event storage."""
+        rows: dict[int, dict[str, float]] = defaultdict(dict)
+        for name, (value, iteration) in get_event_storage().latest().items():
+            # 1-based; what is computed after the last iteration belongs to it
+            step = min(iteration + 1, self.max_iter)
+            due = step % self.period == 0 or step == self.max_iter or "/AP" in name
+            if iteration > self._written and name not in _TIMINGS and due:
+                rows[step][name] = value
+        for step, figures in sorted(rows.items()):
+            self.table.add(step, figures)
+        self._written = get_event_storage().iter
+
+
+class Bar(EventWriter):
+    """A progress bar on a terminal.
+
+    Args:
+        start: iterations that were done before.
+        max_iter: iterations of the run.
+    """
+
+    def __init__(self, start: int, max_iter: int) -> None:
+        self.bar = tqdm(initial=start, total=max_iter, desc="training", file=sys.stderr, dynamic_ncols=True)
+
+    def write(self) -> None:
+        """Move on, and show the losses."""
+        storage = get_event_storage()
+        shown = {name: f"{value:.3g}" for name, (value, _) in storage.latest().items() if _is_shown(name)}
+        self.bar.set_postfix(shown, refresh=False)
+        self.bar.update(min(storage.iter + 1, self.bar.total) - self.bar.n)
+
+    def close(self) -> None:
+        """End the bar's line."""
+        self.bar.close()
+
+
+def _is_shown(name: str) -> bool:
+    return name.startswith("loss_") or name.endswith("ratio") or name == "bbox/AP"
+
+
+def forget_after(file: Path, start: int) -> None:
+    """Drop the lines of `metrics.json`, which detectron2 appends to, that a resumed run writes again."""
+    if file.is_file():
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        file.write_text("".join(line for line in lines if _iteration(line) < start), encoding="utf-8")
+
+
+def _iteration(line: str) -> float:
+    try:
+        return json.loads(line)["iteration"]
+    except (ValueError, KeyError):  # cut off in the middle
+        return float("inf")
