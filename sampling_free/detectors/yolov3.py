@@ -112,7 +112,7 @@ def yolov3(
     """YOLOv3 behind DarkNet-53.
 
     The baseline's choices are `quality=Objectness()` and `ConstantScaling()`. The sampling-free form, the default, has
-    no objectness: class scores train on every anchor (v1, Section 4), at the scale of v1, whose table YOLOv3 is in. v2's
+    no objectness: class scores train on every anchor (v1, Section 4). Its scale is v1's, whose table YOLOv3 is in: v2's
     learned scale would hold the scaled classification at 1, less than half of this box loss. The losses are sums over
     N_f in both; darknet's are sums over the batch, which only another learning rate tells apart.
 
