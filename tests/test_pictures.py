@@ -155,7 +155,7 @@ def test_hits_are_solid_and_mistakes_dashed():
 
 def test_a_method_has_one_colour_everywhere():
     names = ["RetinaNet, Focal Loss", "RetinaNet, mine", "RetinaNet, Sampling-Free"]
-    (focal, mine, ours), (guided, ours_again) = styles_of(names), styles_of(["guided OHEM", "Sampling-Free"])
+    (focal, mine, ours), (guided, ours_again) = styles_of(names), styles_of(["guided OHEM", "sampling-free"])
     assert ours == ours_again and ours["color"] == "#D55E00"
     assert focal["color"] == "#7F7F7F" and guided["linestyle"] == "--"
     assert mine["color"] not in (focal["color"], ours["color"])

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import Formatter, FuncFormatter, MaxNLocator, NullFormatter
 
 from sampling_free.pictures.metrics import Curve, Metrics
 from sampling_free.pictures.styles import styles_of
@@ -91,13 +91,15 @@ def _iteration_axes(panels: Sequence[Axes]) -> None:
         if axes.get_yscale() == "log":
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             low, high = axes.get_ylim()
-            # between powers of ten only where there are few of them
-            few = high / low < 100
-            axes.yaxis.set_minor_formatter(FuncFormatter(_one_two_five) if few else NullFormatter())
+            axes.yaxis.set_minor_formatter(_between_powers_of_ten(high / low))
 
 
-def _one_two_five(value: float, _: object) -> str:
-    return f"{value:g}" if f"{value:e}"[0] in "1235" else ""
+def _between_powers_of_ten(span: float) -> Formatter:
+    """Labels of a logarithmic axis between its powers of ten: the more, the fewer powers of ten it spans."""
+    if span > 100:
+        return NullFormatter()
+    digits = "1235" if span > 5 else "123456789"
+    return FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in digits else "")
 
 
 def plot_precision_recall(path: str | Path, runs: Mapping[str, str | Path]) -> None:

@@ -1,5 +1,6 @@
 """The colour of a method: the same in every figure. Rows are named `METHOD`, or `DETECTOR, METHOD`."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -8,15 +9,15 @@ MOST_LINES = 6  # in a panel; more cannot be told apart
 # A host's or paper's own form is grey, Sampling-Free vermilion; the others are Okabe and Ito's colours.
 _OWN_FORMS = {"own form": "#7F7F7F", "focal loss": "#7F7F7F", "biased": "#7F7F7F", "biased sampling": "#7F7F7F"}
 _METHODS = {
-    "sampling-free": "#D55E00",
-    "sampling-free v1": "#E69F00",
+    "sampling free": "#D55E00",
+    "sampling free v1": "#E69F00",
     "released code": "#CC79A7",
     "bias only": "#56B4E9",
     "guided only": "#0072B2",
-    "cross-entropy": "#009E73",
-    "ghm-c": "#0072B2",
+    "cross entropy": "#009E73",
+    "ghm c": "#0072B2",
     "ohem": "#009E73",
-    "iou-balanced": "#56B4E9",
+    "iou balanced": "#56B4E9",
     "isr": "#CC79A7",
 }
 _OTHERS = ["#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8C6D31", "#D55E00"]
@@ -48,7 +49,7 @@ def styles_of(names: Sequence[str]) -> list[dict[str, Any]]:
 
 def _known(method: str) -> dict[str, Any] | None:
     """The style of a method that has one; guided forms of a heuristic are dashed."""
-    name = method.lower()
+    name = re.sub(r"[^a-z0-9]+", " ", method.lower()).strip()  # a folder is called sampling-free-v1
     guided = name.removeprefix("guided ")
     if name in _METHODS:
         return {"color": _METHODS[name], "linestyle": "-"}
