@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "__init__.py": ("sampling_free.mechanism",),
     "errors.py": (),
     "boxes.py": ("torch", "torchvision.ops"),
-    "mechanism": ("torch",),
+    "mechanism": ("torch", "triton"),
     "heuristics": ("torch", "torchvision.ops", "sampling_free.boxes", "sampling_free.mechanism"),
     "detectors": (
         "torch",

@@ -9,6 +9,7 @@ With all examples equal the loss needs no one-hot target (v1 Eq. 2, weights 1):
 so the raw maps are read once, as the convolution left them, and a handful of positions is looked up.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,8 +40,8 @@ def sigmoid_cross_entropy_sum(logits: Tensor | Sequence[Tensor], labels: Tensor,
     Raises:
         ValueError: shapes of logits and labels do not fit each other.
     """
-    if isinstance(logits, Tensor):
-        logits, labels = [logits.reshape(*logits.shape, 1, 1)], labels.reshape(-1, 1)
+    if isinstance(logits, Tensor):  # the places of one image, its classes side by side in memory
+        logits, labels = [logits.T[None, :, :, None]], labels.reshape(1, -1)
     counts = [_num_examples(level, num_classes) for level in logits]
     expected = (logits[0].shape[0], sum(counts)) if len(logits) else tuple(labels.shape)
     if tuple(labels.shape) != expected:
@@ -52,6 +53,8 @@ def sigmoid_cross_entropy_sum(logits: Tensor | Sequence[Tensor], labels: Tensor,
         raise ValueError(f"labels must be integers, not {labels.dtype}")
     if not len(logits):
         return torch.zeros((), device=labels.device)
+    if (kernels := _kernels(logits)) is not None:
+        return kernels.cross_entropy_sums([kernels.dense(level) for level in logits], labels, num_classes).sum()
     return torch.stack(
         [
             _LevelCrossEntropySum.apply(level, labels_per_level, num_classes)
@@ -76,6 +79,18 @@ class SigmoidCrossEntropy(nn.Module):
         losses = F.softplus(logits).sum(dim=1)
         losses = losses - torch.where(foreground, logits.gather(1, (labels * foreground)[:, None])[:, 0], 0.0)
         return torch.where(labels >= 0, losses, 0.0)
+
+
+def _kernels(logits: Sequence[Tensor]) -> Any:
+    """The module of the CUDA kernels where they can take these raw maps, else None."""
+    if not all(level.is_cuda for level in logits):
+        return None
+    try:
+        from sampling_free.mechanism import kernels  # imports Triton, which only CUDA needs
+    except ImportError as error:
+        warnings.warn(f"the loss kernels need Triton, so torch's operators serve: {error}", stacklevel=3)
+        return None
+    return kernels if kernels.usable(logits) else None
 
 
 def _num_examples(level: Tensor, num_classes: int) -> int:
