@@ -12,8 +12,9 @@ A study is a Python file with the variable `study`:
         rows={"RetinaNet, Focal Loss": dict(config="FILE.py:VARIANT", seeds=5), ...},
     )
 
-The validation images choose nothing. Rows come in the order of their importance; rows with a higher `group` come later. Each finished run leaves a small JSON file in the output folder, and a study
-that was stopped goes on where it was. The table is made from these files.
+The validation images choose nothing. Rows come in the order of their importance; rows with a higher `group` come
+later. Each finished run leaves a small JSON file in the output folder, and a study that was stopped goes on where it
+was. The table is made from these files.
 """
 
 import argparse
