@@ -51,8 +51,8 @@ class TimmStages(nn.Module):
         if missing := [stride for stride in strides if stride not in reductions]:
             raise UserError(f"backbone {name} has no feature map of stride {missing[0]}; it has {reductions}")
         places = [reductions.index(stride) for stride in strides]
-        self.body: Any = timm.create_model(name, features_only=True, pretrained=False, out_indices=places)
-        self.channels: list[int] = self.body.feature_info.channels()
+        self.body = timm.create_model(name, features_only=True, pretrained=False, out_indices=places)
+        self.channels: list[int] = [whole.feature_info.channels()[place] for place in places]
         if weights is not None:
             _load(self.body, weights)
             if frozen_norm:
