@@ -65,7 +65,7 @@ test: $(READY) ## run the tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-gpu: $(READY) ## run what only a GPU can tell; a few minutes, skipped by name without one
-	$(BIN)/python -m pytest tests/gpu tests/mechanism/test_kernels.py
+	$(BIN)/python -m pytest tests/gpu
 
 check: $(READY) ## lint, format, types, house rules
 	$(BIN)/ruff check .

@@ -22,7 +22,7 @@ def test_it_counts_trains_and_detects(build, precision):
     model = small.built(make_sampling_free(build())).cuda()
     items = small.batch()
     if counted_head(model) is not None:
-        fit_prior(model, [items])
+        fit_prior(model, items)
     with EventStorage():
         ten_steps(model, lambda model: model(items), precision)
     with torch.no_grad():
