@@ -25,7 +25,7 @@ QUICK_DATA := settings='{size: 64, num_train: 64, num_val: 16}'
 DEMO_QUICK := -- train.max_iter=30 train.eval_period=30 model.model.weights_backbone=null \
         $(foreach split,train test,dataloader.$(split).dataset.root=output/data/shapes-quick dataloader.$(split).dataset.$(QUICK_DATA))
 
-.PHONY: help setup setup-detectron2 demo test check format bench clean
+.PHONY: help setup setup-detectron2 demo test test-gpu check format bench clean
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -63,6 +63,9 @@ endif
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+test-gpu: $(READY) ## run what only a GPU can tell; a few minutes, skipped by name without one
+	$(BIN)/python -m pytest tests/gpu
 
 check: $(READY) ## lint, format, types, house rules
 	$(BIN)/ruff check .

@@ -1,20 +1,18 @@
 """Config files in detectron2's LazyConfig format: load, override, instantiate, save; refuses what LazyConfig lets pass.
 
-detectron2's own loader does the work where it is installed, `sampling_free.lazy` where it is not. Added here:
-unknown override keys are refused with the nearest name, a load that fails leaves the interpreter's import function as
-it was, and a mistake of the user is one sentence (`UserError`) that names the file or the key. Config files are Python
-programs: load only those you trust.
+A file is a config, or holds several: `FILE.py:VARIANT` is what the function `VARIANT` of the file returns. Unknown
+override keys are refused with the nearest name, and a mistake of the user is one sentence (`UserError`) that names the
+file or the key. Config files are Python programs: load only those you trust.
 """
 
-import builtins
 import dataclasses
 import difflib
+import inspect
 import logging
 import os
 import pydoc
 import re
 import traceback
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,20 +24,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf, SCMode
 
 from sampling_free.errors import UserError
-from sampling_free.lazy import target_path
-
-try:
-    with warnings.catch_warnings():  # detectron2 asks torch for what is deprecated; nobody here can change that
-        warnings.simplefilter("ignore", FutureWarning)
-        from detectron2.config import LazyCall, LazyConfig
-        from detectron2.config import instantiate as _instantiate
-
-    _load, _apply_overrides = LazyConfig.load, LazyConfig.apply_overrides
-except ImportError:
-    from sampling_free.lazy import LazyCall
-    from sampling_free.lazy import apply_overrides as _apply_overrides
-    from sampling_free.lazy import instantiate as _instantiate
-    from sampling_free.lazy import load as _load
+from sampling_free.lazy import LazyCall, as_config, run_file, target_path
+from sampling_free.lazy import apply_overrides as _apply_overrides
+from sampling_free.lazy import instantiate as _instantiate
 
 __all__ = ["LazyCall", "apply_overrides", "instantiate", "load", "plain", "save"]
 
@@ -50,49 +37,92 @@ def load(path: str | Path, overrides: Sequence[str] = (), *, required: Sequence[
     """Loads a config file (.py, or the .yaml that `save` wrote) and applies `key=value` overrides.
 
     Args:
-        path: the config file.
+        path: the config file; `FILE.py:VARIANT` for a variant of it.
         overrides: as on the command line, e.g. `["train.max_iter=200", "+train.note=first"]`.
         required: top-level keys that must be there.
 
     Raises:
-        UserError: no such file, an error in it, a required key is missing, an override is refused.
+        UserError: no such file or variant, an error in it, a required key is missing, an override is refused.
     """
-    path = Path(path)
+    path, variant = _split(path)
     if path.suffix not in (".py", ".yaml", ".yml"):
         raise UserError(f"Config file {path} must be a .py file (LazyConfig) or the .yaml of a run.")
     if not path.is_file():
         raise UserError(f"Config file {path} does not exist{_did_you_mean_file(path)}.")
-    cfg = _load_python(path) if path.suffix == ".py" else _load_yaml(path)
+    cfg = _load_python(path, variant) if path.suffix == ".py" else _load_yaml(path)
     for key in required:
         if key not in cfg:
             raise UserError(f"Config file {path} defines no `{key}`; it has: {', '.join(map(str, cfg)) or 'nothing'}.")
+    _name_output(cfg, path, variant)
     return apply_overrides(cfg, overrides)
 
 
-def _load_python(path: Path) -> DictConfig:
-    import_function = builtins.__import__
+def _split(path: str | Path) -> tuple[Path, str | None]:
+    """File and variant of `FILE.py:VARIANT`; a colon elsewhere belongs to the file's name."""
+    file, colon, variant = str(path).rpartition(":")
+    return (Path(file), variant) if colon and file.endswith(".py") else (Path(path), None)
+
+
+def _load_python(path: Path, variant: str | None) -> DictConfig:
     try:
-        cfg = _load(str(path))
-        engine = _load_engine(path)
+        variables = run_file(path)
+        found = {} if "model" in variables else _variants(variables, path)
+        if not found and variant is None:
+            return as_config(variables)
+        if not found:
+            raise UserError(f"Config file {path} has no variants; leave out ':{variant}'.")
+        if variant not in found:
+            raise UserError(_unknown_variant(path, variant, list(found)))
+        return as_config(found[variant]())
     except UserError:
         raise
     except ModuleNotFoundError as error:
         raise UserError(_missing_module(path, error)) from error
     except Exception as error:
         raise UserError(_failure(path, error)) from error
-    finally:
-        builtins.__import__ = import_function  # detectron2 leaves its own behind when a load fails
-    if engine is not None:
-        cfg.engine = engine
-    return cfg
 
 
-def _load_engine(path: Path) -> str | None:
-    """The variable `engine`: a string, which LazyConfig leaves out unless asked for by name."""
+def variants(path: str | Path) -> dict[str, str]:
+    """Per variant of a config file the first line of its docstring.
+
+    Raises:
+        UserError: the file fails.
+    """
     try:
-        return _load(str(path), "engine")
-    except KeyError:
-        return None
+        found = _variants(run_file(Path(path)), Path(path))
+    except ModuleNotFoundError as error:
+        raise UserError(_missing_module(Path(path), error)) from error
+    except Exception as error:
+        raise UserError(_failure(Path(path), error)) from error
+    return {name: (inspect.getdoc(function) or "").partition("\n")[0] for name, function in found.items()}
+
+
+def _variants(variables: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The functions without parameters that a file itself defines, by name."""
+    return {
+        name: value
+        for name, value in variables.items()
+        if inspect.isfunction(value)
+        and not name.startswith("_")
+        and value.__code__.co_filename == str(path)
+        and not inspect.signature(value).parameters
+    }
+
+
+def _unknown_variant(path: Path, variant: str | None, names: list[str]) -> str:
+    near = difflib.get_close_matches(variant or "", names, n=1)
+    problem = (
+        f"Config file {path} has no variant {variant!r}" if variant else f"Config file {path} has several variants"
+    )
+    hint = f"; did you mean {path}:{near[0]}" if near else f"; write {path}:{names[0]} or another of them"
+    return f"{problem}{hint}: {', '.join(names)}."
+
+
+def _name_output(cfg: DictConfig, path: Path, variant: str | None) -> None:
+    """The output folder of a config that names none: `output/FOLDER/FILE/VARIANT`."""
+    if OmegaConf.is_dict(cfg.get("train")) and "output_dir" in cfg.train and cfg.train.output_dir is None:
+        parts = [part for part in (path.resolve().parent.name, path.stem, variant) if part]
+        cfg.train.output_dir = str(Path("output", *parts))
 
 
 def _missing_module(path: Path, error: ModuleNotFoundError) -> str:

@@ -1,7 +1,7 @@
-"""LazyConfig without detectron2: config files in Python, deferred calls, overrides, on omegaconf and hydra's grammar.
+"""LazyConfig on omegaconf and hydra's grammar: config files in Python, deferred calls, overrides.
 
-Only `sampling_free.config` imports this file, where detectron2 is not installed. The four public names have
-detectron2's meaning and give its results; `tests/test_config.py` compares the two where both are there.
+Only `sampling_free.config` imports this file. The public names have detectron2's meaning and give its results;
+`tests/test_config.py` compares the two where both are there.
 """
 
 import builtins
@@ -44,23 +44,24 @@ def target_path(target: Any) -> str:
     return f"{target.__module__}.{target.__qualname__}"
 
 
-def load(filename: str, keys: str | Sequence[str] | None = None) -> Any:
-    """Runs a Python config file and returns its dicts and config nodes, or the variables named by `keys`.
+def run_file(path: Path) -> dict[str, Any]:
+    """The variables of a Python config file after it ran; dicts are config nodes.
 
     Relative imports in it (`from ..common.train import train`) mean other config files, by their place on the disk.
     Each import runs its file anew: changing what was imported changes nobody else's copy.
     """
-    variables = _run(Path(filename))
-    if isinstance(keys, str):
-        return variables[keys]
-    if keys is not None:
-        return tuple(variables[key] for key in keys)
-    nodes = {
+    return _run(path)
+
+
+def as_config(variables: Mapping[str, Any]) -> DictConfig:
+    """The config that variables make: dicts, config nodes, and the name of the engine."""
+    nodes = {name: _as_node(value) for name, value in variables.items() if not name.startswith("_")}
+    kept = {
         name: value
-        for name, value in variables.items()
-        if isinstance(value, DictConfig | ListConfig) and not name.startswith("_")
+        for name, value in nodes.items()
+        if isinstance(value, DictConfig | ListConfig) or (name == "engine" and isinstance(value, str))
     }
-    return DictConfig(nodes, flags={"allow_objects": True})
+    return DictConfig(kept, flags={"allow_objects": True})
 
 
 def _run(path: Path) -> dict[str, Any]:

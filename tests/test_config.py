@@ -59,16 +59,82 @@ def test_two_imports_of_one_base_do_not_see_each_other(configs):
     assert (cfg.other.model.in_features, cfg.model.in_features) == (7, 2)
 
 
+def loaded(file):
+    """What detectron2 loads of a file: the nodes, without the engine's name."""
+    cfg = lazy.as_config(lazy.run_file(file))
+    cfg.pop("engine", None)
+    return cfg
+
+
+def test_a_file_is_run_once(tmp_path):
+    (tmp_path / "counted.py").write_text(
+        "from pathlib import Path\n"
+        "count = Path(__file__).with_name('count')\n"
+        "count.write_text(count.read_text() + 'x' if count.exists() else 'x')\n"
+        "model = {'a': 1}\nengine = 'some.engine'\n"
+    )
+    assert config.load(tmp_path / "counted.py").engine == "some.engine"
+    assert (tmp_path / "count").read_text() == "x"
+
+
+VARIANTS = """
+def _shared(rate):
+    return dict(model=dict(width=1), train=dict(output_dir=None), optimizer=dict(lr=rate), engine="some.engine")
+
+def slow():
+    "A low rate."
+    return _shared(0.1)
+
+def fast():
+    return _shared(1.0) | {"model": {"width": 2}}
+
+def helper(argument):
+    pass
+"""
+
+
+def test_a_variant_is_what_its_function_returns(tmp_path):
+    (tmp_path / "many.py").write_text(VARIANTS)
+    slow = config.load(f"{tmp_path}/many.py:slow", ["model.width=5"])
+    fast = config.load(f"{tmp_path}/many.py:fast")
+    assert (slow.optimizer.lr, slow.model.width, slow.engine) == (0.1, 5, "some.engine")
+    assert (fast.optimizer.lr, fast.model.width) == (1.0, 2)
+    assert slow.train.output_dir == str(Path("output", tmp_path.name, "many", "slow"))
+    assert config.variants(tmp_path / "many.py") == {"slow": "A low rate.", "fast": ""}
+
+
+@pytest.mark.parametrize(
+    ("variant", "sentence"),
+    [
+        ("", r"many\.py has several variants; write \S+many\.py:slow or another of them: slow, fast\."),
+        (":", r"many\.py has several variants; write \S+many\.py:slow or another of them: slow, fast\."),
+        (":slwo", r"many\.py has no variant 'slwo'; did you mean \S+many\.py:slow: slow, fast\."),
+    ],
+)
+def test_a_missing_or_unknown_variant_lists_all(tmp_path, variant, sentence):
+    (tmp_path / "many.py").write_text(VARIANTS)
+    with pytest.raises(UserError, match=sentence):
+        config.load(f"{tmp_path}/many.py{variant}")
+
+
+def test_a_file_without_variants_says_so(tmp_path):
+    (tmp_path / "one.py").write_text("model = {}\n")
+    assert config.load(tmp_path / "one.py").model == {}
+    with pytest.raises(UserError, match=r"one\.py has no variants; leave out ':x'"):
+        config.load(f"{tmp_path}/one.py:x")
+
+
 def test_own_loader_equals_detectron2s(configs):
     lazy_config = pytest.importorskip("detectron2.config")
     overrides = ["train.max_iter=5", "train.steps=[3,4,5]", "train.note='a, b'", "+train.new={a: 1, b: [x, 1e-3]}"]
     overrides += ["model.bias=true", "train.steps.1=9", "optimizer.lr=${train.max_iter}"]
     for file in ["base.py", "sub/child.py"]:
-        ours = lazy.apply_overrides(lazy.load(str(configs / file)), overrides)
+        ours = lazy.apply_overrides(loaded(configs / file), overrides)
         theirs = lazy_config.LazyConfig.apply_overrides(lazy_config.LazyConfig.load(str(configs / file)), overrides)
         assert plain(ours) == plain(theirs)
         assert OmegaConf.to_container(ours.train, resolve=True) == OmegaConf.to_container(theirs.train, resolve=True)
-    assert lazy.load(str(configs / "base.py"), ("helper", "engine")) == (3, "some.engine")
+    variables = lazy.run_file(configs / "base.py")
+    assert (variables["helper"], variables["engine"]) == (3, "some.engine")
     node = lazy.LazyCall(SimpleNamespace)(
         a=lazy.LazyCall("fractions.Fraction")(numerator=1, denominator=3), b=[1, {"c": 2}]
     )
@@ -80,7 +146,7 @@ def test_the_shipped_configs_load_alike_in_both():
     files = sorted((Path(__file__).parents[1] / "configs" / "torchvision").rglob("*.py"))
     assert files
     for file in files:
-        ours, theirs = lazy.load(str(file)), lazy_config.LazyConfig.load(str(file))
+        ours, theirs = loaded(file), lazy_config.LazyConfig.load(str(file))
         assert plain(ours) == plain(theirs), file
 
 

@@ -15,8 +15,8 @@ from sampling_free.errors import UserError
 from sampling_free.pictures import (
     Box,
     Example,
+    class_colors,
     draw_boxes,
-    legend_of,
     plot_losses,
     plot_precision_recall,
     read_examples,
@@ -26,6 +26,7 @@ from sampling_free.pictures import (
 )
 from sampling_free.pictures.curves import _loss_panel
 from sampling_free.pictures.metrics import Curve, Metrics, read_json
+from sampling_free.pictures.styles import panels_of, styles_of
 
 GRAY = np.full((50, 100, 3), 100, np.uint8)
 
@@ -57,11 +58,28 @@ def test_a_box_is_drawn_at_its_corners_and_nowhere_else():
     assert (GRAY == 100).all()
 
 
-def test_without_a_legend_a_class_and_its_score_stand_at_the_box():
-    named = draw_boxes(GRAY, [Box((10, 25, 60, 45), "weiße Blutzelle", 0.5)], side=100)
-    bare = draw_boxes(GRAY, [Box((10, 25, 60, 45), "weiße Blutzelle")], side=100, colors={"weiße Blutzelle": (9, 9, 9)})
-    assert (named[5:23, 65:95] != 100).any()  # as far as a score alone does not reach
-    assert (bare[5:23] == 100).all()
+def test_a_class_and_its_score_stand_at_the_box():
+    scored = draw_boxes(GRAY, [Box((10, 25, 60, 45), "weiße Blutzelle", 0.5)], side=100)
+    truth = draw_boxes(GRAY, [Box((10, 25, 60, 45), "Zelle")], side=100)
+    assert (scored[5:23, 65:95] != 100).any()  # as far as the class alone does not reach
+    assert (truth[8:22, 10:40] != 100).any() and (truth[5:22, 70:] == 100).all()
+
+
+def test_a_dashed_box_has_gaps():
+    box = Box((10, 5, 60, 40), "cat", dashed=True)
+    drawn = draw_boxes(GRAY, [box], side=400, colors={"cat": (213, 94, 0)})
+    left_side = drawn[40:150, 40]
+    assert {(213, 94, 0), (100, 100, 100)} <= set(map(tuple, left_side.tolist()))
+
+
+def test_labels_do_not_hide_each_other():
+    colors = {"first": (1, 2, 3), "second": (4, 5, 6)}
+    boxes = [Box((20, 30, 80, 45), "first", 0.9), Box((20, 30, 80, 45), "second", 0.8)]
+    together = draw_boxes(GRAY, boxes, side=400, colors=colors)
+    alone = [draw_boxes(GRAY, [box], side=400, colors=colors) for box in boxes]
+    areas = [(picture == color).all(axis=2).sum() for picture, color in zip(alone, colors.values(), strict=True)]
+    label = areas[1] / 2  # half of what a label and its box paint
+    assert (together == colors["second"]).all(axis=2).sum() > label
 
 
 def test_a_mask_colours_its_own_pixels():
@@ -76,30 +94,29 @@ def test_the_higher_score_lies_on_top():
     colors = {"a": (1, 2, 3), "b": (250, 250, 250)}
     boxes = [Box((20, 20, 80, 40), "a", 0.9), Box((20, 20, 80, 40), "b", 0.4)]
     for order in (boxes, boxes[::-1]):
-        assert tuple(draw_boxes(GRAY, order, side=100, colors=colors)[40, 50]) == (1, 2, 3)
+        assert tuple(draw_boxes(GRAY, order, side=100, colors=colors)[30, 80]) == (1, 2, 3)
 
 
 def test_a_box_without_area_and_one_outside_are_no_error():
     draw_boxes(GRAY, [Box((30, 30, 20, 10), "a", 0.1), Box((-50, -50, -10, -10), "a"), Box((90, 45, 300, 300), "a")])
 
 
-def test_a_legend_tells_up_to_eight_classes_apart():
+def test_eight_classes_have_colours_of_their_own():
     names = [f"class {i}" for i in range(8)]
-    legend = legend_of(names)
-    assert len(set(legend.values())) == 8
-    assert legend == legend_of(names[::-1])
-    assert legend_of([*names, "one more"]) is None
+    colors = class_colors(names)
+    assert len(set(colors.values())) == 8
+    assert colors == class_colors(names[::-1])
+    assert len(class_colors([*names, "one more"])) == 9
 
 
 def test_a_grid_holds_every_image_unchanged(tmp_path):
     colors = [(10, 200, 40 * i) for i in range(1, 6)]
     images = [np.full((20, 30, 3), color, np.uint8) for color in colors]
-    save_grid(tmp_path / "new" / "grid.png", [images[:3], images[3:]], ["one", "two"], legend={"cat": (1, 2, 3)})
+    save_grid(tmp_path / "new" / "grid.png", [images[:3], images[3:]], ["one", "two"], "a note")
     sheet = np.asarray(Image.open(tmp_path / "new" / "grid.png"))
     assert [int((sheet == color).all(axis=2).sum()) for color in colors] == [600] * 5
-    assert (sheet == (1, 2, 3)).all(axis=2).sum() >= 150
     tops = [np.where((sheet == color).all(axis=2))[0].min() for color in colors]
-    assert tops[0] == tops[1] == tops[2] == tops[3] - 50 == tops[4] - 50
+    assert tops[0] == tops[1] == tops[2] == tops[3] - 28 == tops[4] - 28
 
 
 def test_examples_come_back_as_they_were_written(tmp_path):
@@ -117,9 +134,38 @@ def test_an_example_whose_image_is_gone_names_it(tmp_path):
 
 
 def test_as_many_detections_are_shown_as_there_are_objects():
-    truth, boxes = [Box((0, 0, 1, 1), "a")] * 2, [Box((0, 0, 1, 1), "a", score) for score in (0.2, 0.8, 0.3)]
-    assert [box.score for box in Example(None, truth, boxes).shown()] == [0.8, 0.3]
-    assert Example(None, truth, []).shown() == Example(None, [], boxes).shown() == []
+    truth, boxes = [Box((0, 0, 1, 1), "a")] * 2, [Box((5, 5, 6, 6), "a", score) for score in (0.2, 0.8, 0.3)]
+    assert [box.score for box in Example(None, truth, boxes).judged()] == [0.8, 0.3, None, None]
+    assert Example(None, [], boxes).judged() == []
+
+
+def test_hits_are_solid_and_mistakes_dashed():
+    truth = [Box((0, 0, 10, 10), "a"), Box((20, 0, 30, 10), "a"), Box((40, 0, 50, 10), "b")]
+    found = [
+        Box((0, 0, 10, 9), "a", 0.9),  # a hit
+        Box((0, 0, 10, 10), "a", 0.8),  # a second one on the same object
+        Box((40, 0, 50, 10), "a", 0.7),  # another class
+    ]
+    judged = Example(None, truth, found).judged()
+    assert [(box.score, box.dashed) for box in judged] == [(0.9, False), (0.8, True), (0.7, True), (None, True)] + [
+        (None, True)
+    ]
+    assert [box.corners for box in judged[3:]] == [truth[1].corners, truth[2].corners]
+
+
+def test_a_method_has_one_colour_everywhere():
+    names = ["RetinaNet, Focal Loss", "RetinaNet, mine", "RetinaNet, Sampling-Free"]
+    (focal, mine, ours), (guided, ours_again) = styles_of(names), styles_of(["guided OHEM", "sampling-free"])
+    assert ours == ours_again and ours["color"] == "#D55E00"
+    assert focal["color"] == "#7F7F7F" and guided["linestyle"] == "--"
+    assert mine["color"] not in (focal["color"], ours["color"])
+
+
+def test_a_figure_has_one_detector_and_at_most_six_lines():
+    assert panels_of(["Focal Loss", "Sampling-Free"]) == {"": ["Focal Loss", "Sampling-Free"]}
+    assert panels_of(["A, x", "B, x", "A, y"]) == {"A": ["A, x", "A, y"], "B": ["B, x"]}
+    rows = [f"method {i}" for i in range(8)]
+    assert panels_of(rows) == {"1": rows[:6], "2": [rows[0], *rows[6:]]}
 
 
 def test_raw_losses_of_all_heads_are_summed(tmp_path):
@@ -171,9 +217,9 @@ def test_every_run_has_its_line_and_a_diverged_one_its_cross(tmp_path):
     }
     (tmp_path / "at once" / "metrics.csv").unlink()
     plot_losses(tmp_path / "losses.png", runs)
-    assert {(0, 114, 178), (213, 94, 0)} <= colors_in(tmp_path / "losses.png")
+    assert {(0, 114, 178), (0, 158, 115)} <= colors_in(tmp_path / "losses.png")
     plot_losses(tmp_path / "fine.png", {"fine": runs["fine"]})
-    assert (213, 94, 0) not in colors_in(tmp_path / "fine.png")
+    assert (0, 158, 115) not in colors_in(tmp_path / "fine.png")
 
 
 def test_a_run_on_its_way_to_infinity_leaves_room_for_the_others(tmp_path):
@@ -197,7 +243,7 @@ def test_precision_over_recall_of_one_run_shows_its_classes(tmp_path):
     plot_precision_recall(tmp_path / "one.png", {"a": tmp_path / "a"})
     plot_precision_recall(tmp_path / "two.png", {"a": tmp_path / "a", "b": tmp_path / "b", "none": tmp_path})
     assert {(0, 114, 178), (213, 94, 0)} <= colors_in(tmp_path / "one.png")
-    assert {(213, 94, 0), (0, 158, 115)} <= colors_in(tmp_path / "two.png")
+    assert {(0, 114, 178), (0, 158, 115)} <= colors_in(tmp_path / "two.png")
 
 
 @pytest.mark.parametrize(

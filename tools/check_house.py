@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "__init__.py": ("sampling_free.mechanism",),
     "errors.py": (),
     "boxes.py": ("torch", "torchvision.ops"),
-    "mechanism": ("torch",),
+    "mechanism": ("torch", "triton"),
     "heuristics": ("torch", "torchvision.ops", "sampling_free.boxes", "sampling_free.mechanism"),
     "detectors": (
         "torch",
@@ -38,7 +38,10 @@ MUST_NOT_IMPORT = {
 }
 
 # What only the training application needs, and who may import it
-TRAINING = ("lightning", "tensorboard", "hydra", "fvcore.common.param_scheduler", "sampling_free.commands")
+APPLICATION = (
+    *("lightning", "tensorboard", "hydra", "fvcore.common.param_scheduler", "sampling_free.commands"),
+    *("sampling_free.torchvision.train", "sampling_free.detectron2.train"),
+)
 MAY_TRAIN = ("commands", "config.py", "lazy.py")
 
 
@@ -72,17 +75,14 @@ def may_import(room: str, name: str) -> bool:
 
 
 def wrong_imports(package: Path) -> Iterator[str]:
-    """Every import against the rule, with its place."""
+    """Every import against the rules, with its place."""
     for file in sorted(package.rglob("*.py")):
-        room = file.relative_to(package).parts[0]
+        place = file.relative_to(package)
         for line, name in imports(ast.parse(file.read_text(encoding="utf-8"))):
-            if not may_import(room, name):
-                yield f"{file}:{line}: {room} must not import {name}"
-        if is_method(file.relative_to(package)):
-            application = (*TRAINING, *(f"sampling_free.{host}.train" for host in MUST_NOT_IMPORT))
-            for line, name in imports(ast.parse(file.read_text(encoding="utf-8"))):
-                if is_inside(name, application):
-                    yield f"{file}:{line}: the method must not import {name}, of the training application"
+            if not may_import(place.parts[0], name):
+                yield f"{file}:{line}: {place.parts[0]} must not import {name}"
+            elif is_method(place) and is_inside(name, APPLICATION):
+                yield f"{file}:{line}: the method must not import {name}, of the training application"
 
 
 def too_long(file: Path) -> Iterator[str]:

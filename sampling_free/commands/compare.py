@@ -13,17 +13,18 @@ import argparse
 import logging
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sampling_free import config
 from sampling_free.commands import command_line, table
 from sampling_free.errors import UserError
-from sampling_free.pictures import plot_losses, plot_precision_recall, read_examples, read_json, save_examples
+from sampling_free.pictures import read_json, save_comparison
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ def compare(
     overrides: Sequence[str] = (),
     seeds: Sequence[int] = (0,),
     reuse: bool = False,
-) -> str:
+) -> tuple[str, list[Path]]:
     """Train every row with every seed, and write table.md, table.csv and pictures into `output`.
 
     Args:
@@ -135,7 +136,7 @@ def compare(
         reuse: keep finished runs of the same config, and go on with interrupted ones, instead of training anew.
 
     Returns:
-        The table in Markdown.
+        The table in Markdown, and the pictures.
 
     Raises:
         UserError: two rows have one name, a config or override is wrong (said before anything trains), or a run
@@ -157,8 +158,7 @@ def compare(
     text = table.markdown(results)
     (output / "table.md").write_text(text, encoding="utf-8")
     table.write_csv(output / "table.csv", results)
-    _draw(output, {name: of_row[0] for name, of_row in folders.items()})
-    return text
+    return text, save_comparison(output, {name: of_row[0] for name, of_row in folders.items()})
 
 
 def _run(row: Row, seed: int, output: Path, overrides: Sequence[str], *, several: bool) -> Run:
@@ -167,20 +167,8 @@ def _run(row: Row, seed: int, output: Path, overrides: Sequence[str], *, several
     return Run(row.name, row.config, folder, (*overrides, *row.overrides, *own))
 
 
-def _draw(output: Path, folders: Mapping[str, Path]) -> None:
-    """Pictures of one run of each row."""
-    plot_losses(output / "losses.png", folders)
-    plot_precision_recall(output / "precision_recall.png", folders)
-    examples = {n: read_examples(f / "examples.json") for n, f in folders.items() if (f / "examples.json").is_file()}
-    images = {tuple(example.path for example in of_run) for of_run in examples.values()}
-    if len(images) == 1:
-        save_examples(output / "detections.jpg", examples)
-    else:
-        logger.info("no picture of detections: %s", "the rows saw different images" if images else "no row has any")
-
-
-def publish(document: Path, text: str, command: str) -> None:
-    """Put a table and the command that made it between the marks of a document.
+def publish(document: Path, text: str, command: str, pictures: Iterable[Path] = ()) -> None:
+    """Put a table and the command that made it between the marks of a document, and pictures beside the document.
 
     Raises:
         UserError: the document has no such marks, or is not there.
@@ -190,6 +178,8 @@ def publish(document: Path, text: str, command: str) -> None:
     before, after = content.split(begin, 1)[0], content.split(end, 1)[1]
     block = f"{begin}\n\n```bash\n{command}\n```\n\n{text}\n{end}"
     document.write_text(before + block + after, encoding="utf-8")
+    for picture in pictures:
+        shutil.copyfile(picture, document.parent / picture.name)
 
 
 def _text_between_marks(document: Path) -> str:
@@ -238,10 +228,10 @@ def command(arguments: Sequence[str] | None = None) -> int:
         _text_between_marks(options.publish)  # before hours of training, not after
     _make(options.output)
     rows, seeds = [Row.parse(text) for text in options.rows], _seeds(options.seeds)
-    text = compare(rows, options.output, overrides=arguments[split + 1 :], seeds=seeds, reuse=options.reuse)
+    text, pictures = compare(rows, options.output, overrides=arguments[split + 1 :], seeds=seeds, reuse=options.reuse)
     if options.publish:
-        publish(options.publish, text, shell_command(arguments))
-    sys.stdout.write(f"\n{text}\n{_what_to_look_at(options.output)}")
+        publish(options.publish, text, shell_command(arguments), pictures)
+    sys.stdout.write(f"\n{text}\n{_what_to_look_at(options.output, pictures)}")
     return 0
 
 
@@ -252,14 +242,9 @@ def _make(folder: Path) -> None:
         raise UserError(f"output folder {folder} cannot be made ({error.strerror}); set --output") from error
 
 
-def _what_to_look_at(output: Path) -> str:
-    pictures = {
-        "detections.jpg": "ground truth, then what each run found",
-        "losses.png": "losses before scaling, their balance, AP",
-        "precision_recall.png": "precision over recall",
-    }
-    there = [f"{output / name} ({what})" for name, what in pictures.items() if (output / name).is_file()]
-    return f"Look at {', '.join(there)}; the table is in {output}/table.md and table.csv.\n"
+def _what_to_look_at(output: Path, pictures: Sequence[Path]) -> str:
+    names = ", ".join(map(str, pictures))
+    return f"Look at {names}; the table is in {output}/table.md and table.csv.\n"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ suppression (`dense.py` has the skeleton). A host puts its backbone in front, in
 """
 
 from sampling_free.detectors.anchors import AnchorGrid, Anchors
+from sampling_free.detectors.assigners import BalancedCost, SummedCost
 from sampling_free.detectors.atss import atss
 from sampling_free.detectors.darknet import DarkNet53
 from sampling_free.detectors.dense import DenseDetector
@@ -18,6 +19,7 @@ from sampling_free.detectors.yolov3 import YoloHead, yolov3
 __all__ = [
     "AnchorGrid",
     "Anchors",
+    "BalancedCost",
     "Centerness",
     "DarkNet53",
     "DeformableConv",
@@ -26,6 +28,7 @@ __all__ = [
     "Objectness",
     "PredictedIoU",
     "ScoreVoting",
+    "SummedCost",
     "Suppression",
     "TowerHead",
     "YoloHead",

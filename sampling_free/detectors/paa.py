@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from sampling_free.detectors.anchors import AnchorGrid
-from sampling_free.detectors.assigners import ProbabilisticAssigner
+from sampling_free.detectors.assigners import BalancedCost, ProbabilisticAssigner, RankingCost, SummedCost
 from sampling_free.detectors.box_losses import GIoULoss
 from sampling_free.detectors.codings import DeltaCoding
 from sampling_free.detectors.dense import DenseDetector
@@ -14,6 +14,7 @@ from sampling_free.detectors.heads import Layer, TowerHead
 from sampling_free.detectors.quality import PredictedIoU
 from sampling_free.detectors.suppression import ScoreVoting
 from sampling_free.errors import UserError
+from sampling_free.heuristics import FocalLoss
 from sampling_free.heuristics.applicable import check_dense_losses
 from sampling_free.mechanism import LossScaling, PerForeground, SigmoidCrossEntropy
 
@@ -25,6 +26,7 @@ def paa(
     strides: Sequence[int] = (8, 16, 32, 64, 128),
     anchor_scale: float = 8.0,
     topk: int = 9,
+    ranking: RankingCost | None = None,
     last_conv: Layer = nn.Conv2d,
     classification_loss: nn.Module | None = None,
     box_loss: nn.Module | None = None,
@@ -44,6 +46,8 @@ def paa(
         strides: of its levels.
         anchor_scale: side of an anchor in strides.
         topk: candidates of a box per level.
+        ranking: how classification and box losses rank candidates; default `SummedCost()`, PAA's own, for Focal Loss,
+            and `BalancedCost()` for every other loss.
         last_conv: of the towers; `DeformableConv` for the DCN models of v2 Table VIII.
         classification_loss: default `SigmoidCrossEntropy()`; it must give the loss of `each` example. `GHMC` cannot: it
             weighs an example by the density of gradients in the whole mini-batch, so that no example has a loss alone.
@@ -62,11 +66,12 @@ def paa(
             f"example; take SigmoidCrossEntropy or FocalLoss"
         )
     check_dense_losses(loss, box_loss, "PAA", boxes_by="IoU")
+    default: RankingCost = SummedCost() if isinstance(loss, FocalLoss) else BalancedCost()
     quality = PredictedIoU()
     return DenseDetector(
         head=TowerHead(channels, num_classes, len(strides), quality_maps=quality.maps, last_conv=last_conv),
         anchors=AnchorGrid.squares(strides, anchor_scale),
-        assigner=ProbabilisticAssigner(loss, topk),
+        assigner=ProbabilisticAssigner(loss, topk, ranking=ranking or default),
         coding=DeltaCoding(),
         box_loss=GIoULoss(),
         quality=quality,

@@ -17,7 +17,7 @@ from sampling_free.detectors.maps import Maps
 from sampling_free.detectors.quality import NoQuality
 from sampling_free.detectors.suppression import Suppression
 from sampling_free.heuristics.applicable import check_dense_losses
-from sampling_free.mechanism import bias_of_prior
+from sampling_free.mechanism import GuidedScaling, bias_of_prior
 
 COCO_ANCHORS = (  # (width, height) in pixels, by level, finest first
     ((10, 13), (16, 30), (33, 23)),
@@ -112,8 +112,9 @@ def yolov3(
     """YOLOv3 behind DarkNet-53.
 
     The baseline's choices are `quality=Objectness()` and `ConstantScaling()`. The sampling-free form, the default, has
-    no objectness: class scores train on every anchor (v1, Section 4). The losses are sums over N_f in both; darknet's
-    are sums over the batch, which only another learning rate tells apart.
+    no objectness: class scores train on every anchor (v1, Section 4). Its scale is v1's, whose table YOLOv3 is in: v2's
+    learned scale would hold the scaled classification at 1, less than half of this box loss. The losses are sums over
+    N_f in both; darknet's are sums over the batch, which only another learning rate tells apart.
 
     Args:
         num_classes: C.
@@ -131,6 +132,7 @@ def yolov3(
     by = "cross-entropy of their places and squared errors of their sizes"
     check_dense_losses(options.get("classification_loss"), box_loss, "YOLOv3", boxes_by=by)
     quality = quality or NoQuality()
+    options["scaling"] = options.get("scaling") or GuidedScaling()
     return DenseDetector(
         head=YoloHead(in_channels, num_classes, len(anchors[0]), quality.maps),
         anchors=AnchorGrid(strides, anchors),

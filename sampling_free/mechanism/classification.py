@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from sampling_free.mechanism import fused
 from sampling_free.mechanism.softplus import sigmoid_times, softplus_sum
 
 
@@ -26,6 +27,7 @@ def sigmoid_cross_entropy_sum(logits: Tensor | Sequence[Tensor], labels: Tensor,
     Unlike `torchvision.ops.sigmoid_focal_loss` and `F.binary_cross_entropy_with_logits` it takes integer labels
     and raw maps: no one-hot target, no permute, no concatenation. The backward pass is `sigmoid(x)` times the
     incoming gradient, corrected at the foreground and ignored positions; only the logits and index vectors are kept.
+    On CUDA both passes are one kernel a level, see `fused`.
 
     Args:
         logits: `(M, C)`, or a list of L raw maps `(N, A*C, H, W)` in any floating dtype and memory format.
@@ -40,24 +42,24 @@ def sigmoid_cross_entropy_sum(logits: Tensor | Sequence[Tensor], labels: Tensor,
         ValueError: shapes of logits and labels do not fit each other.
     """
     if isinstance(logits, Tensor):
-        logits, labels = [logits.reshape(*logits.shape, 1, 1)], labels.reshape(-1, 1)
-    counts = [_num_examples(level, num_classes) for level in logits]
-    expected = (logits[0].shape[0], sum(counts)) if len(logits) else tuple(labels.shape)
-    if tuple(labels.shape) != expected:
-        raise ValueError(
-            f"labels of shape {tuple(labels.shape)} do not fit logits of shapes "
-            f"{[tuple(level.shape) for level in logits]} and {num_classes} classes: expected {expected}"
-        )
-    if labels.is_floating_point():
-        raise ValueError(f"labels must be integers, not {labels.dtype}")
+        # rows are the map of one image that is M places high, channels last
+        logits, labels = [logits.t()[None, :, :, None]], labels.reshape(1, -1)
+    return sigmoid_cross_entropy_sums(logits, labels, num_classes).sum()
+
+
+def sigmoid_cross_entropy_sums(logits: Sequence[Tensor], labels: Tensor, num_classes: int) -> Tensor:
+    """The same for L raw maps, image by image: `(N,)`."""
+    counts = _check(logits, labels, num_classes)
     if not len(logits):
-        return torch.zeros((), device=labels.device)
+        return torch.zeros(len(labels), device=labels.device)
+    if logits[0].is_cuda:
+        return fused.cross_entropy_sums(list(logits), labels, num_classes)
     return torch.stack(
         [
-            _LevelCrossEntropySum.apply(level, labels_per_level, num_classes)
+            _LevelCrossEntropySums.apply(level, labels_per_level, num_classes)
             for level, labels_per_level in zip(logits, labels.split(counts, dim=1), strict=True)
         ]
-    ).sum()
+    ).sum(dim=0)
 
 
 class SigmoidCrossEntropy(nn.Module):
@@ -78,6 +80,20 @@ class SigmoidCrossEntropy(nn.Module):
         return torch.where(labels >= 0, losses, 0.0)
 
 
+def _check(logits: Sequence[Tensor], labels: Tensor, num_classes: int) -> list[int]:
+    """Examples of an image, level by level, if logits and labels fit each other."""
+    counts = [_num_examples(level, num_classes) for level in logits]
+    expected = (logits[0].shape[0], sum(counts)) if len(logits) else tuple(labels.shape)
+    if tuple(labels.shape) != expected:
+        raise ValueError(
+            f"labels of shape {tuple(labels.shape)} do not fit logits of shapes "
+            f"{[tuple(level.shape) for level in logits]} and {num_classes} classes: expected {expected}"
+        )
+    if labels.is_floating_point():
+        raise ValueError(f"labels must be integers, not {labels.dtype}")
+    return counts
+
+
 def _num_examples(level: Tensor, num_classes: int) -> int:
     channels, height, width = level.shape[1:]
     if channels % num_classes:
@@ -85,8 +101,8 @@ def _num_examples(level: Tensor, num_classes: int) -> int:
     return channels // num_classes * height * width
 
 
-class _LevelCrossEntropySum(torch.autograd.Function):
-    """The sum over one raw map `(N, A*C, H, W)` with labels `(N, H*W*A)`."""
+class _LevelCrossEntropySums(torch.autograd.Function):
+    """The sums `(N,)` over one raw map `(N, A*C, H, W)` with labels `(N, H*W*A)`."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -95,21 +111,26 @@ class _LevelCrossEntropySum(torch.autograd.Function):
         ctx.save_for_backward(logits, *foreground, foreground_class, *ignored)
         ctx.num_classes = num_classes
         by_anchor = _by_anchor(logits, num_classes)
-        return (
-            softplus_sum(logits)
-            - _at(by_anchor, foreground, foreground_class).sum(dtype=torch.float64)
-            - softplus_sum(_rows(by_anchor, ignored))
-        ).to(torch.promote_types(logits.dtype, torch.float32))
+        sums = torch.zeros(len(logits), dtype=torch.float64, device=logits.device)
+        for image, of_image in enumerate(logits):
+            sums[image] = softplus_sum(of_image[None])
+        own = _at(by_anchor, foreground, foreground_class)
+        rows = _rows(by_anchor, ignored)
+        unwanted = F.softplus(rows.to(torch.promote_types(rows.dtype, torch.float32))).sum(dim=1, dtype=torch.float64)
+        sums = sums.index_add(0, foreground[0], own.to(sums.dtype), alpha=-1)
+        return sums.index_add(0, ignored[0], unwanted, alpha=-1).to(torch.promote_types(logits.dtype, torch.float32))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         logits, *places = ctx.saved_tensors
         foreground, foreground_class, ignored = places[:4], places[4], places[5:]
-        grad_logits = sigmoid_times(logits, grad)
+        grad_logits = torch.empty_like(logits)
+        for of_image, factor, result in zip(logits.split(1), grad, grad_logits.split(1), strict=True):
+            sigmoid_times(of_image, factor, result)
         by_anchor = _by_anchor(grad_logits, ctx.num_classes)
         image, anchor, row, column = foreground
-        by_anchor[image, anchor, foreground_class, row, column] -= grad.to(grad_logits.dtype)
+        by_anchor[image, anchor, foreground_class, row, column] -= grad.to(grad_logits.dtype)[image]
         image, anchor, row, column = ignored
         by_anchor[image, anchor, :, row, column] = 0
         return grad_logits, None, None

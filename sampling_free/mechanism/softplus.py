@@ -34,12 +34,11 @@ def softplus_sum(x: Tensor) -> Tensor:
     return total
 
 
-def sigmoid_times(x: Tensor, factor: Tensor) -> Tensor:
-    """`sigmoid(x) * factor` for a scalar tensor `factor`: same shape, dtype and memory format as `x`.
+def sigmoid_times(x: Tensor, factor: Tensor, result: Tensor) -> Tensor:
+    """Writes `sigmoid(x) * factor` for a scalar tensor `factor` to `result`: shape, dtype, memory format as of `x`.
 
     Worked out in float32 for half-precision input, where a small probability would be flushed to zero.
     """
-    result = torch.empty_like(x, memory_format=torch.preserve_format)
     factor = factor.to(_working_dtype(x))
     if x.device.type != "cpu":
         return result.copy_(x.to(factor.dtype).sigmoid().mul_(factor))

@@ -1,6 +1,6 @@
-"""Boxes and masks on images, images in a grid. Colours can be told apart by colour-blind eyes."""
+"""Boxes and masks on images. Colours can be told apart by colour-blind eyes; labels do not hide each other."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from PIL import ImageDraw, ImageFont
 
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
 Color = tuple[int, int, int]
+Rectangle = tuple[float, float, float, float]  # left, top, right, bottom
 
 # Okabe and Ito's colours without black, and white
 _PALETTE: list[Color] = [
@@ -26,8 +27,8 @@ _PALETTE: list[Color] = [
     (0, 114, 178),
     (255, 255, 255),
 ]
-_GAP = 8  # pixels between the cells of a grid
 _OPACITY = 0.4  # of masks
+_DASH = 7  # pixels
 
 
 @dataclass(frozen=True)
@@ -39,48 +40,53 @@ class Box:
         name: its class.
         score: of a detection; None for ground truth.
         mask: `(H, W)` bool, or None.
+        dashed: whether its lines are: a mistake of a detector.
     """
 
-    corners: tuple[float, float, float, float]
+    corners: Rectangle
     name: str
     score: float | None = None
     mask: NDArray[np.bool_] | None = None
+    dashed: bool = False
 
 
-def legend_of(names: Iterable[str]) -> dict[str, Color] | None:
-    """A colour for each class, or None for more classes than colours can tell: they need names at the boxes."""
-    colors = _colors_of(names)
-    return colors if len(colors) <= len(_PALETTE) else None
-
-
-def _colors_of(names: Iterable[str]) -> dict[str, Color]:
+def class_colors(names: Iterable[str]) -> dict[str, Color]:
+    """A colour for each class; colours repeat after eight classes."""
     return {name: _PALETTE[i % len(_PALETTE)] for i, name in enumerate(sorted(set(names)))}
 
 
 def draw_boxes(
     image: Image, boxes: Sequence[Box], *, side: int = 480, colors: Mapping[str, Color] | None = None
 ) -> Image:
-    """A copy of the image, its longer side scaled to at least `side` pixels, with masks, boxes and scores.
+    """A copy of the image, its longer side scaled to at least `side` pixels, with masks, boxes, classes and scores.
 
     Args:
         image: `(H, W, 3)` uint8 RGB.
-        boxes: what to draw; low scores first, so that high ones lie on top.
+        boxes: what to draw; boxes with high scores lie on top.
         side: pixels.
-        colors: per class, where a legend beside the image tells the classes; without, names stand at the boxes.
+        colors: per class; default: `class_colors` of the classes of these boxes.
     """
     zoom = max(1.0, side / max(image.shape[:2]))
     size = (round(image.shape[1] * zoom), round(image.shape[0] * zoom))
-    palette = colors if colors is not None else _colors_of(box.name for box in boxes)
+    palette = colors if colors is not None else class_colors(box.name for box in boxes)
     pixels = np.asarray(PIL.fromarray(image).resize(size, PIL.Resampling.BICUBIC)).copy()
     for box in boxes:
         if box.mask is not None:
             _paint_mask(pixels, box.mask, palette[box.name])
     canvas = PIL.fromarray(pixels)
     draw = ImageDraw.Draw(canvas)
-    for box in sorted(boxes, key=lambda box: box.score or 0):
-        score = "" if box.score is None else f"{box.score:.2f}"
-        _draw_box(draw, box, zoom, palette[box.name], score if colors is not None else f"{box.name} {score}".strip())
+    from_low_to_high = sorted(boxes, key=lambda box: box.score or 0)
+    for box in from_low_to_high:
+        _draw_lines(draw, _scaled(box.corners, zoom), palette[box.name], dashed=box.dashed)
+    labels: list[Rectangle] = []
+    for box in reversed(from_low_to_high):  # the best place is that of the best box
+        labels.append(_draw_label(draw, box, _scaled(box.corners, zoom), palette[box.name], labels))
     return np.asarray(canvas)
+
+
+def _scaled(corners: Rectangle, zoom: float) -> Rectangle:
+    left, top, right, bottom = (value * zoom for value in corners)
+    return left, top, max(left, right), max(top, bottom)
 
 
 def _paint_mask(pixels: Image, mask: NDArray[np.bool_], color: Color) -> None:
@@ -91,67 +97,73 @@ def _paint_mask(pixels: Image, mask: NDArray[np.bool_], color: Color) -> None:
     cv2.drawContours(pixels, outlines, -1, color, 1, cv2.LINE_AA)
 
 
-def _draw_box(draw: ImageDraw.ImageDraw, box: Box, zoom: float, color: Color, text: str) -> None:
-    width, height = draw.im.size
-    line = max(2, round(max(width, height) / 350))
-    left, top, right, bottom = (value * zoom for value in box.corners)
-    right, bottom = max(left, right), max(top, bottom)
-    draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=(0, 0, 0), width=line + 2)  # a dark rim
-    draw.rectangle((left, top, right, bottom), outline=color, width=line)
-    if not text:
+def _draw_lines(draw: ImageDraw.ImageDraw, corners: Rectangle, color: Color, *, dashed: bool) -> None:
+    width = max(2, round(max(draw.im.size) / 250))
+    left, top, right, bottom = corners
+    if not dashed:
+        draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=(0, 0, 0), width=width + 2)  # a dark rim
+        draw.rectangle(corners, outline=color, width=width)
         return
-    font = _font(max(11, round(max(width, height) / 45)))
-    text_width, text_height = draw.textlength(text, font) + 6, font.size + 4
-    x = min(max(left, 0), max(width - text_width, 0))
-    y = top - text_height if top >= text_height else min(max(top, 0), height - text_height)
-    draw.rectangle((x, y, x + text_width, y + text_height), fill=color)
+    for x0, y0, x1, y1 in _dashes(corners, clip=draw.im.size):
+        draw.line((x0, y0, x1, y1), fill=(0, 0, 0), width=width + 2)
+        draw.line((x0, y0, x1, y1), fill=color, width=width)
+
+
+def _dashes(corners: Rectangle, clip: tuple[int, int]) -> Iterator[Rectangle]:
+    """The dashes of a box's four sides, no further than a picture reaches."""
+    limits = (*clip, *clip)
+    left, top, right, bottom = (
+        min(max(value, -2.0), limit + 2.0) for value, limit in zip(corners, limits, strict=True)
+    )
+    for x in np.arange(left, right, 2 * _DASH):
+        for y in (top, bottom):
+            yield x, y, min(x + _DASH, right), y
+    for y in np.arange(top, bottom, 2 * _DASH):
+        for x in (left, right):
+            yield x, y, x, min(y + _DASH, bottom)
+
+
+def _draw_label(
+    draw: ImageDraw.ImageDraw, box: Box, corners: Rectangle, color: Color, taken: Sequence[Rectangle]
+) -> Rectangle:
+    """Class and score at a box, where no other label stands if there is such a place; returns the place."""
+    text = box.name if box.score is None else f"{box.name} {box.score:.2f}"
+    font = font_of(max(12, round(max(draw.im.size) / 26)))
+    size = (draw.textlength(text, font) + 6, font.size + 5.0)
+    places = list(_places(corners, size, draw.im.size))
+    place = min(places, key=lambda place: sum(_common(place, other) for other in taken))  # the first of the best
+    draw.rectangle(place, fill=color)
     bright = sum(share * value for share, value in zip((0.299, 0.587, 0.114), color, strict=True)) > 110
-    draw.text((x + 3, y + 1), text, (0, 0, 0) if bright else (255, 255, 255), font)
+    draw.text((place[0] + 3, place[1] + 1), text, (0, 0, 0) if bright else (255, 255, 255), font)
+    return place
 
 
-def save_grid(
-    path: str | Path,
-    rows: Sequence[Sequence[Image]],
-    captions: Sequence[str] = (),
-    *,
-    legend: Mapping[str, Color] | None = None,
-) -> None:
-    """Write images in rows as one picture, with a caption over each row and a legend of colours below.
-
-    Args:
-        path: of the jpg or png; its folder is made.
-        rows: images of any size; each is fitted into a cell of the largest height and width.
-        captions: one a row, or none.
-        legend: colour by name.
-    """
-    height = max(image.shape[0] for row in rows for image in row)
-    width = max(image.shape[1] for row in rows for image in row)
-    columns, band = max(len(row) for row in rows), 30 if captions else _GAP
-    size = (_GAP + columns * (width + _GAP), len(rows) * (height + band) + (36 if legend else _GAP))
-    sheet = PIL.new("RGB", size, (255, 255, 255))
-    draw = ImageDraw.Draw(sheet)
-    for r, row in enumerate(rows):
-        top = r * (height + band) + band
-        if captions:
-            draw.text((_GAP, top - 25), captions[r], (0, 0, 0), _font(17, bold=True))
-        for c, image in enumerate(row):
-            sheet.paste(PIL.fromarray(image), (_GAP + c * (width + _GAP), top))
-    if legend:
-        _draw_legend(draw, legend, size[1] - 26)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, quality=90)
+def _places(corners: Rectangle, size: tuple[float, float], picture: tuple[int, int]) -> Iterator[Rectangle]:
+    """Where a label may stand, the best place first: above its box, below it, inside, at its right end."""
+    left, top, right, bottom = corners
+    width, height = size
+    for x, y in (
+        (left, top - height),
+        (left, bottom),
+        (left, top),
+        (right - width, top - height),
+        (right - width, bottom),
+        (right - width, bottom - height),
+    ):
+        x = min(max(x, 0), max(picture[0] - width, 0))
+        y = min(max(y, 0), max(picture[1] - height, 0))
+        yield x, y, x + width, y + height
 
 
-def _draw_legend(draw: ImageDraw.ImageDraw, legend: Mapping[str, Color], top: int) -> None:
-    font, x = _font(15), float(_GAP)
-    for name, color in legend.items():
-        draw.rectangle((x, top + 2, x + 16, top + 16), fill=color, outline=(0, 0, 0))
-        draw.text((x + 23, top), name, (0, 0, 0), font)
-        x += 23 + draw.textlength(name, font) + 22
+def _common(one: Rectangle, other: Rectangle) -> float:
+    """Area that two rectangles share."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return max(width, 0) * max(height, 0)
 
 
 @lru_cache
-def _font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+def font_of(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     """The font that matplotlib brings along: it is there on any machine, and knows more letters than cv2's."""
     file = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / file, size)

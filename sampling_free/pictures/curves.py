@@ -9,12 +9,12 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import Formatter, FuncFormatter, MaxNLocator, NullFormatter
 
 from sampling_free.pictures.metrics import Curve, Metrics
+from sampling_free.pictures.styles import styles_of
 
-# Okabe and Ito's colours, dark ones first: lines are thin
-_COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31"]
+_CLASS_COLORS = ["#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31"]
 _CLASSIFICATION = ("classification", "loss_classifier", "loss_objectness", "loss_cls", "loss_fcos_cls", "loss_rpn_cls")
 _LOCALIZATION = ("bbox_regression", "loss_box_reg", "loss_rpn_box_reg", "loss_fcos_loc", "loss_rpn_loc")
 _STYLE: dict[Any, Any] = {
@@ -48,8 +48,8 @@ def plot_losses(path: str | Path, runs: Mapping[str, str | Path]) -> None:
         _loss_panel(upper_left, metrics, lambda run: run.total(_CLASSIFICATION, raw=True))
         _loss_panel(upper_right, metrics, lambda run: run.total(_LOCALIZATION, raw=True))
         _loss_panel(lower_left, metrics, lambda run: run.total(_CLASSIFICATION) / run.total(_LOCALIZATION))
-        lower_left.axhline(1, color="black", linewidth=0.8, linestyle=":")
-        for style, run in zip(_styles(len(metrics)), metrics.values(), strict=True):
+        lower_left.axhline(1, color="black", linewidth=0.8, linestyle=":", zorder=0)
+        for style, run in zip(styles_of(list(metrics)), metrics.values(), strict=True):
             average_precision = run.curve("bbox/AP")
             lower_right.plot(average_precision.steps, average_precision.values, marker="o", markersize=4, **style)
         upper_left.set_title("classification loss, before scaling")
@@ -70,7 +70,7 @@ def _loss_panel(axes: Axes, runs: Mapping[str, Metrics], figure_of: Callable[[Me
     largest = [curve.values.max() for name, curve in curves.items() if len(curve.steps) and not runs[name].diverged]
     # a run on its way to infinity must not press all others flat
     ceiling = 100 * max(largest) if largest else np.inf
-    for style, (name, run) in zip(_styles(len(runs)), runs.items(), strict=True):
+    for style, (name, run) in zip(styles_of(list(runs)), runs.items(), strict=True):
         color = style["color"]
         curve = Curve(curves[name].steps, curves[name].values.clip(max=ceiling))
         smooth = curve.smooth()
@@ -91,13 +91,15 @@ def _iteration_axes(panels: Sequence[Axes]) -> None:
         if axes.get_yscale() == "log":
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             low, high = axes.get_ylim()
-            # between powers of ten only where there are few of them
-            few = high / low < 30
-            axes.yaxis.set_minor_formatter(FuncFormatter(_one_two_five) if few else NullFormatter())
+            axes.yaxis.set_minor_formatter(_between_powers_of_ten(high / low))
 
 
-def _one_two_five(value: float, _: object) -> str:
-    return f"{value:g}" if f"{value:e}"[0] in "1235" else ""
+def _between_powers_of_ten(span: float) -> Formatter:
+    """Labels of a logarithmic axis between its powers of ten: the more, the fewer powers of ten it spans."""
+    if span > 100:
+        return NullFormatter()
+    digits = "1235" if span > 5 else "123456789"
+    return FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in digits else "")
 
 
 def plot_precision_recall(path: str | Path, runs: Mapping[str, str | Path]) -> None:
@@ -111,7 +113,7 @@ def plot_precision_recall(path: str | Path, runs: Mapping[str, str | Path]) -> N
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(10.5, 4.6), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
-        for style, (name, file) in zip(_styles(len(files)), files.items(), strict=True):
+        for style, (name, file) in zip(styles_of(list(files)), files.items(), strict=True):
             curves = json.loads(file.read_text()) if file.is_file() else None
             _precision_line(left, curves, "IoU 0.5", style, name)
             _precision_line(right, curves, "mean over IoU", style, name)
@@ -119,8 +121,7 @@ def plot_precision_recall(path: str | Path, runs: Mapping[str, str | Path]) -> N
                 _class_lines(left, curves)
         for axes, title in ((left, "IoU 0.5"), (right, "mean over IoU 0.5 to 0.95")):
             axes.set(title=title, xlabel="recall", xlim=(0, 1), ylim=(0, 1.02))
-            # precision falls with recall: the upper right corner is the one that stays free
-            axes.legend(loc="upper right", fontsize=8.5, title="AP", title_fontsize=8.5, alignment="right")
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8.5, title="AP", frameon=False)
         left.set_ylabel("precision")
         _save(figure, path)
 
@@ -134,23 +135,16 @@ def _precision_line(axes: Axes, curves: Mapping | None, key: str, style: Mapping
 
 def _class_lines(axes: Axes, curves: Mapping) -> None:
     classes = curves["classes at IoU 0.5"]
-    if len(classes) >= len(_COLORS):  # a bundle of lines says more than colours that repeat
+    if len(classes) > len(_CLASS_COLORS):  # a bundle of lines says more than colours that repeat
         for values in classes.values():
             axes.plot(curves["recall"], values, color="gray", alpha=0.35, linewidth=0.7)
         return
-    for color, (category, values) in zip(_COLORS[1:], classes.items(), strict=False):
+    for color, (category, values) in zip(_CLASS_COLORS, classes.items(), strict=False):
         axes.plot(curves["recall"], values, color=color, linewidth=1, label=f"{category}  {_area(values)}")
 
 
 def _area(precision: Sequence[float]) -> str:
     return f"{100 * np.mean(precision):.1f}"
-
-
-def _styles(count: int) -> list[dict[str, Any]]:
-    """A colour each, and dashes where colours begin to repeat."""
-    dashes = ["-", "--", ":"]
-    rounds = [divmod(i, len(_COLORS)) for i in range(count)]
-    return [{"color": _COLORS[color], "linestyle": dashes[turn % len(dashes)]} for turn, color in rounds]
 
 
 def _save(figure: Figure, path: str | Path) -> None:

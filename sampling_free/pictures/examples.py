@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 
 from sampling_free.errors import UserError
-from sampling_free.pictures.boxes import Box, Image, draw_boxes, legend_of, save_grid
+from sampling_free.pictures.boxes import Box, Image, Rectangle, class_colors, draw_boxes
+from sampling_free.pictures.grid import save_grid
 
-_SIDE = 260  # pixels of an image in the grid, at least
+_SIDE = 420  # pixels of an image in the picture, at least: labels stay legible where a page shows it at 800
+_ROWS = 3  # images in the picture
+_IOU = 0.5  # from which on a detection is a hit
+_NOTE = "solid: found; dashed: a false alarm, or an object that was missed"
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,30 @@ class Example:
             raise UserError(f"image {self.path} cannot be read")
         return image[..., ::-1].copy()  # type: ignore[return-value]
 
-    def shown(self) -> list[Box]:
-        """As many of the best detections as there are objects: no threshold suits the scores of every detector."""
-        best = sorted(self.detections, key=lambda box: box.score or 0, reverse=True)
-        return best[: len(self.truth)]
+    def judged(self) -> list[Box]:
+        """Detections and missed objects; false alarms and misses are dashed.
+
+        There are as many detections as objects, the best ones: no threshold suits the scores of every detector.
+        """
+        best = sorted(self.detections, key=lambda box: box.score or 0, reverse=True)[: len(self.truth)]
+        missed, judged = list(self.truth), []
+        for box in best:
+            fitting = [other for other in missed if other.name == box.name]
+            match = max(fitting, key=lambda other: iou(box.corners, other.corners), default=None)
+            hit = match is not None and iou(box.corners, match.corners) >= _IOU
+            if match is not None and hit:
+                missed.remove(match)
+            judged.append(replace(box, dashed=not hit))
+        return judged + [replace(box, dashed=True) for box in missed]
+
+
+def iou(one: Rectangle, other: Rectangle) -> float:
+    """Intersection over union of two boxes, XYXY; 0 for two without area."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    common = max(width, 0.0) * max(height, 0.0)
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return common / (areas - common) if areas > common else 0.0
 
 
 def write_examples(path: str | Path, examples: Sequence[Example]) -> None:
@@ -54,7 +78,7 @@ def write_examples(path: str | Path, examples: Sequence[Example]) -> None:
         }
         for example in examples
     ]
-    Path(path).write_text(json.dumps(content))
+    Path(path).write_text(json.dumps(content), encoding="utf-8")
 
 
 def read_examples(path: str | Path) -> list[Example]:
@@ -65,23 +89,24 @@ def read_examples(path: str | Path) -> list[Example]:
             [Box(tuple(box[:4]), box[4]) for box in record["truth"]],
             [Box(tuple(box[:4]), box[4], box[5]) for box in record["detections"]],
         )
-        for record in json.loads(Path(path).read_text())
+        for record in json.loads(Path(path).read_text(encoding="utf-8"))
     ]
 
 
 def save_examples(path: str | Path, runs: Mapping[str, Sequence[Example]]) -> None:
-    """Ground truth in the first row, one run's detections in each further row.
+    """A row an image: ground truth in the first column, what each run found in a further one.
 
     Args:
         path: of the picture.
-        runs: per run its examples; the same images in the same order.
+        runs: per title of a column a run's examples; the same images in the same order.
     """
     first = next(iter(runs.values()))
-    shown = [[example.truth for example in first], *([example.shown() for example in run] for run in runs.values())]
-    legend = legend_of(box.name for row in shown for boxes in row for box in boxes)
-    images = [example.image() for example in first]
-    rows = [
-        [draw_boxes(image, boxes, side=_SIDE, colors=legend) for image, boxes in zip(images, row, strict=True)]
-        for row in shown
+    chosen = range(0, len(first), max(1, len(first) // _ROWS))[:_ROWS]
+    rows = [[first[i].truth, *(run[i].judged() for run in runs.values())] for i in chosen]
+    colors = class_colors(box.name for row in rows for boxes in row for box in boxes)
+    images = [first[i].image() for i in chosen]
+    drawn = [
+        [draw_boxes(image, boxes, side=_SIDE, colors=colors) for boxes in row]
+        for image, row in zip(images, rows, strict=True)
     ]
-    save_grid(path, rows, ["ground truth", *runs], legend=legend)
+    save_grid(path, drawn, ["ground truth", *runs], _NOTE)

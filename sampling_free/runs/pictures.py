@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sampling_free.pictures import (
     Box,
     Example,
+    class_colors,
     draw_boxes,
-    legend_of,
     plot_losses,
     plot_precision_recall,
     save_examples,
@@ -33,12 +33,12 @@ def draw_first_batches(
         rows: batches of (image `(H, W, 3)` RGB, its boxes).
         categories: names of all of them.
     """
-    legend = legend_of(categories)
+    colors = class_colors(categories)
     drawn = [
-        [draw_boxes(np.ascontiguousarray(image), boxes, side=260, colors=legend) for image, boxes in row]
+        [draw_boxes(np.ascontiguousarray(image), boxes, side=320, colors=colors) for image, boxes in row]
         for row in rows
     ]
-    save_grid(path, drawn, legend=legend)
+    save_grid(path, drawn)
 
 
 def draw_results(folder: Path, truth: dict[str, Any], image_folder: Path) -> None:

@@ -17,7 +17,7 @@ from sampling_free.detectors import DarkNet53, DenseDetector, atss, foveabox, pa
 from sampling_free.errors import UserError
 from sampling_free.torchvision.structures import Target, check_labels
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, RGB in [0, 1]
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # RGB in [0, 1]
 
 Size = int | tuple[int, ...]
 
@@ -43,8 +43,8 @@ class DenseModel(nn.Module):
         *,
         min_size: Size = 800,
         max_size: int = 1333,
-        image_mean: tuple[float, ...] = _MEAN,
-        image_std: tuple[float, ...] = _STD,
+        image_mean: tuple[float, ...] = IMAGENET_MEAN,
+        image_std: tuple[float, ...] = IMAGENET_STD,
     ) -> None:
         super().__init__()
         self.backbone = backbone

@@ -1,6 +1,6 @@
-"""torchvision's detectors on a small ResNet and a narrow pyramid, for small images: minutes on a CPU."""
+"""torchvision's detectors with narrow heads, for small images: on a small ResNet, or on any pyramid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -18,7 +18,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 from sampling_free.detectors import DenseDetector, atss, foveabox, paa, yolov3
 from sampling_free.detectors.yolov3 import SMALL_ANCHORS
 from sampling_free.mechanism import bias_of_prior
-from sampling_free.torchvision.dense import DenseModel
+from sampling_free.torchvision.dense import IMAGENET_MEAN, IMAGENET_STD, DenseModel
 from sampling_free.torchvision.pretraining import resnet10, shapes_resnet10
 
 _Model = TypeVar("_Model", bound=nn.Module)
@@ -41,28 +41,45 @@ def _fast(model: _Model) -> _Model:
 
 
 def retinanet_resnet10_fpn(
-    num_classes: int,
-    size: int = 64,
-    smallest: int = 8,
-    weights_backbone: str | None = None,
-    prior_prob: float = 0.01,
-    **options: Any,
+    num_classes: int, size: int = 64, smallest: int = 8, weights_backbone: str | None = None, **options: Any
 ) -> RetinaNet:
-    """RetinaNet on levels P2 to P6 (strides 4 to 64) with three scales a level from `smallest` px on.
+    """RetinaNet on levels P2 to P6 (strides 4 to 64).
 
     Args:
         num_classes: of torchvision, background included.
         size: images are resized to this shorter side.
-        smallest: side of the smallest anchors on P2; they double from level to level.
+        smallest: see `small_retinanet`.
         weights_backbone: path of the backbone's weights; where there is none it is trained (`pretraining`). None starts
             from random ones.
+        options: further ones of `small_retinanet`.
+    """
+    pyramid = _pyramid([1, 2, 3], weights_backbone, extra_blocks=LastLevelP6P7(_WIDTH, _WIDTH))
+    return small_retinanet(pyramid, num_classes, size=size, smallest=smallest, **options)
+
+
+def small_retinanet(
+    pyramid: nn.Module,
+    num_classes: int,
+    *,
+    size: int,
+    smallest: int,
+    prior_prob: float = 0.01,
+    **options: Any,
+) -> RetinaNet:
+    """RetinaNet on a pyramid of five levels, with three scales a level.
+
+    Args:
+        pyramid: of `out_channels` channels.
+        num_classes: of torchvision, background included.
+        size: images are resized to this shorter side.
+        smallest: side of the smallest anchors of the finest level, in pixels; they double from level to level.
         prior_prob: of every class in every place, before training; torchvision's own.
         options: further ones of `RetinaNet`.
     """
+    width = pyramid.out_channels
     sizes = tuple(tuple(round(smallest * 2 ** (level + third / 3)) for third in range(3)) for level in range(5))
     anchors = AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * 5)
-    pyramid = _pyramid([1, 2, 3], weights_backbone, extra_blocks=LastLevelP6P7(_WIDTH, _WIDTH))
-    head = RetinaNetHead(_WIDTH, 9, num_classes)
+    head = RetinaNetHead(width, 9, num_classes)
     # four narrow layers that start at N(0, 0.01), as torchvision's wide ones do, would pass on next to nothing
     for layer in [*head.classification_head.conv.modules(), *head.regression_head.conv.modules()]:
         if isinstance(layer, nn.Conv2d):
@@ -75,22 +92,33 @@ def retinanet_resnet10_fpn(
 def fcos_resnet10_fpn(num_classes: int, size: int = 64, weights_backbone: str | None = None, **options: Any) -> FCOS:
     """FCOS on levels P2 to P6; arguments as `retinanet_resnet10_fpn`."""
     pyramid = _pyramid([1, 2, 3], weights_backbone, extra_blocks=LastLevelP6P7(_WIDTH, _WIDTH))
-    return _fast(FCOS(pyramid, num_classes, min_size=size, max_size=2 * size, **options))
+    return small_fcos(pyramid, num_classes, size=size, **options)
+
+
+def small_fcos(pyramid: nn.Module, num_classes: int, *, size: int, **options: Any) -> FCOS:
+    """FCOS on a pyramid of five levels; arguments as `small_retinanet`."""
+    return _fast(FCOS(pyramid, num_classes, **{"min_size": size, "max_size": 2 * size} | options))
 
 
 def fasterrcnn_resnet10_fpn(
     num_classes: int, size: int = 64, smallest: int = 8, weights_backbone: str | None = None, **options: Any
 ) -> FasterRCNN:
     """Faster R-CNN on levels P2 to P6, one anchor size a level; arguments as `retinanet_resnet10_fpn`."""
-    options = _two_stage(num_classes, size, smallest) | options
-    return _fast(FasterRCNN(_pyramid([1, 2, 3, 4], weights_backbone), **options))
+    pyramid = _pyramid([1, 2, 3, 4], weights_backbone)
+    return small_fasterrcnn(pyramid, num_classes, size=size, smallest=smallest, **options)
+
+
+def small_fasterrcnn(pyramid: Any, num_classes: int, *, size: int, smallest: int, **options: Any) -> FasterRCNN:
+    """Faster R-CNN on a pyramid of five levels; arguments as `small_retinanet`."""
+    options = _two_stage(num_classes, size, smallest, pyramid.out_channels) | options
+    return _fast(FasterRCNN(pyramid, **options))
 
 
 def maskrcnn_resnet10_fpn(
     num_classes: int, size: int = 64, smallest: int = 8, weights_backbone: str | None = None, **options: Any
 ) -> MaskRCNN:
     """Mask R-CNN on levels P2 to P6; arguments as `retinanet_resnet10_fpn`."""
-    options = _two_stage(num_classes, size, smallest) | options
+    options = _two_stage(num_classes, size, smallest, _WIDTH) | options
     head, predictor = MaskRCNNHeads(_WIDTH, (_WIDTH,) * 4, 1), MaskRCNNPredictor(_WIDTH, _WIDTH, num_classes)
     options = {"mask_head": head, "mask_predictor": predictor} | options
     return _fast(MaskRCNN(_pyramid([1, 2, 3, 4], weights_backbone), **options))
@@ -126,6 +154,37 @@ def yolov3_resnet10(
     return _fast(DenseModel(stages, head, min_size=size, max_size=2 * size))
 
 
+def small_yolov3(
+    stages: Any,
+    num_classes: int,
+    *,
+    size: int,
+    strides: Sequence[int],
+    anchors: Sequence[Sequence[tuple[float, float]]],
+    max_size: int | None = None,
+    image_mean: Sequence[float] = IMAGENET_MEAN,
+    image_std: Sequence[float] = IMAGENET_STD,
+    **options: Any,
+) -> DenseModel:
+    """YOLOv3 on the stages of a backbone, such as `TimmStages`.
+
+    Args:
+        stages: of `channels` channels, finest first.
+        num_classes: of torchvision, background included.
+        size: images are resized to this shorter side.
+        strides: of the stages.
+        anchors: per stage (width, height) in pixels.
+        max_size: of the longer side; default twice the shorter one's.
+        image_mean: of the channels, RGB in [0, 1].
+        image_std: of the channels.
+        options: of `sampling_free.detectors.yolov3`.
+    """
+    by_stage = [[(width, height) for width, height in of_stage] for of_stage in anchors]
+    head = yolov3(num_classes, in_channels=stages.channels, strides=tuple(strides), anchors=by_stage, **options)
+    colors = {"image_mean": tuple(image_mean), "image_std": tuple(image_std)}
+    return _fast(DenseModel(stages, head, min_size=size, max_size=max_size or 2 * size, **colors))
+
+
 def _dense(
     detector: Callable[..., DenseDetector],
     num_classes: int,
@@ -135,11 +194,40 @@ def _dense(
     **options: Any,
 ) -> DenseModel:
     pyramid = _pyramid([1, 2, 3], weights_backbone, extra_blocks=LastLevelP6P7(_WIDTH, _WIDTH))
-    head = detector(num_classes, channels=_WIDTH, strides=(4, 8, 16, 32, 64), **options)
-    return _fast(DenseModel(pyramid, head, min_size=size, max_size=2 * size))
+    return small_dense(detector, pyramid, num_classes, size=size, strides=(4, 8, 16, 32, 64), **options)
 
 
-def _two_stage(num_classes: int, size: int, smallest: int) -> dict[str, Any]:
+def small_dense(
+    detector: Callable[..., DenseDetector],
+    pyramid: nn.Module,
+    num_classes: int,
+    *,
+    size: int,
+    strides: Sequence[int],
+    max_size: int | None = None,
+    image_mean: Sequence[float] = IMAGENET_MEAN,
+    image_std: Sequence[float] = IMAGENET_STD,
+    **options: Any,
+) -> DenseModel:
+    """ATSS, PAA or FoveaBox on a pyramid.
+
+    Args:
+        detector: `atss`, `paa` or `foveabox` of `sampling_free.detectors`.
+        pyramid: of `out_channels` channels.
+        num_classes: of torchvision, background included.
+        size: images are resized to this shorter side.
+        strides: of the pyramid's levels.
+        max_size: of the longer side; default twice the shorter one's.
+        image_mean: of the channels, RGB in [0, 1].
+        image_std: of the channels.
+        options: of the detector.
+    """
+    head = detector(num_classes, channels=pyramid.out_channels, strides=tuple(strides), **options)
+    colors = {"image_mean": tuple(image_mean), "image_std": tuple(image_std)}
+    return _fast(DenseModel(pyramid, head, min_size=size, max_size=max_size or 2 * size, **colors))
+
+
+def _two_stage(num_classes: int, size: int, smallest: int, width: int) -> dict[str, Any]:
     anchors = AnchorGenerator(tuple((smallest * 2**level,) for level in range(5)), ((0.5, 1.0, 2.0),) * 5)
     return {
         "min_size": size,
@@ -147,7 +235,7 @@ def _two_stage(num_classes: int, size: int, smallest: int) -> dict[str, Any]:
         "rpn_anchor_generator": anchors,
         # a bin of an object of a few cells needs no second sample; 1024 units would be two thirds of the step
         "box_roi_pool": MultiScaleRoIAlign(["0", "1", "2", "3"], output_size=7, sampling_ratio=1, canonical_scale=56),
-        "box_head": TwoMLPHead(_WIDTH * 7**2, _REPRESENTATION),
+        "box_head": TwoMLPHead(width * 7**2, _REPRESENTATION),
         "box_predictor": FastRCNNPredictor(_REPRESENTATION, num_classes),
         "rpn_pre_nms_top_n_train": 1000,
         "rpn_post_nms_top_n_train": 100,  # 1000 would be one proposal every 2 x 2 pixels

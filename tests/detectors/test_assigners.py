@@ -6,14 +6,17 @@ import pytest
 import torch
 from sklearn.mixture import GaussianMixture
 
+from sampling_free.detectors import paa
 from sampling_free.detectors.anchors import AnchorGrid
 from sampling_free.detectors.assigners import (
     BACKGROUND,
     IGNORED,
     AdaptiveAssigner,
+    BalancedCost,
     FoveaAssigner,
     ProbabilisticAssigner,
     ResponsibleAssigner,
+    SummedCost,
 )
 from sampling_free.detectors.codings import DeltaCoding, YoloCoding
 from sampling_free.detectors.maps import Maps, Predicted
@@ -196,12 +199,16 @@ def paa_in_loops(anchors, boxes, classes, guess, assigner):
     """PAA, Algorithm 1."""
     matches = [BACKGROUND] * len(anchors.boxes)
     of_box = candidates_in_loops(anchors, boxes.tolist(), 0.1)
+    candidates = torch.tensor(sorted(of_box), dtype=torch.int64)
+    their_boxes = torch.tensor([of_box[a] for a in candidates.tolist()], dtype=torch.int64)
+    # of all candidates at once, for a cost may depend on the others
+    costs = assigner.cost(candidates, boxes[their_boxes], classes[their_boxes], guess) if len(candidates) else []
+    of_anchor = {a: float(cost) for a, cost in zip(candidates.tolist(), costs, strict=True)}
     for index in range(len(boxes)):
         kept = []
         for level in levels_of(anchors):
             mine = torch.tensor([a for a in level if of_box.get(a) == index], dtype=torch.int64)
-            truth = boxes[index].expand(len(mine), 4)
-            costs = assigner.cost(mine, truth, classes[index].expand(len(mine)), guess).tolist()
+            costs = [of_anchor[a] for a in mine.tolist()]
             kept += sorted(zip(costs, mine.tolist(), strict=True))[: assigner.topk]
         if kept:
             kept.sort()
@@ -211,9 +218,13 @@ def paa_in_loops(anchors, boxes, classes, guess, assigner):
 
 
 @pytest.mark.filterwarnings("ignore:Best performing initialization did not converge")
-@pytest.mark.parametrize("loss", [SigmoidCrossEntropy(), FocalLoss()], ids=lambda loss: type(loss).__name__)
-def test_paa(loss):
-    grid, assigner, found = cases.squares(4), ProbabilisticAssigner(loss), 0
+@pytest.mark.parametrize(
+    ("loss", "ranking"),
+    [(SigmoidCrossEntropy(), SummedCost()), (SigmoidCrossEntropy(), BalancedCost()), (FocalLoss(), SummedCost())],
+    ids=lambda choice: type(choice).__name__,
+)
+def test_paa(loss, ranking):
+    grid, assigner, found = cases.squares(4), ProbabilisticAssigner(loss, ranking=ranking), 0
     for seed in SEEDS[:: 1 if isinstance(loss, SigmoidCrossEntropy) else 8]:
         size, boxes, classes = cases.draw(seed)
         anchors = grid(cases.maps_of(*size))
@@ -269,6 +280,22 @@ def test_paa_s_cost_is_classification_over_all_classes_and_giou(loss):
         overlap = cases.iou(box, (x1, y1, x2, y2))
         union = areas / (1 + overlap)
         assert costs[row].item() == pytest.approx(alone + 1 - overlap + (hull - union) / hull, rel=1e-5)
+
+
+def test_the_balanced_cost_gives_both_losses_one_sum():
+    classification, localization = torch.tensor([8.0, 1.0, 3.0]), torch.tensor([0.5, 0.9, 0.1])
+    balanced = BalancedCost()(classification, localization)
+    assert balanced.tolist() == pytest.approx([8 / 8 + 0.5, 1 / 8 + 0.9, 3 / 8 + 0.1])
+    # the best box comes first, where the sum would let classification alone decide
+    assert balanced.argmin() == 2 and SummedCost()(classification, localization).argmin() == 1
+    assert BalancedCost()(torch.zeros(2), torch.tensor([0.2, 0.1])).tolist() == pytest.approx([0.2, 0.1])
+    assert BalancedCost()(torch.zeros(0), torch.zeros(0)).tolist() == []
+
+
+def test_paa_ranks_by_its_own_cost_with_focal_loss_and_else_by_the_balanced_one():
+    assert isinstance(paa(3).assigner.ranking, BalancedCost)
+    assert isinstance(paa(3, classification_loss=FocalLoss()).assigner.ranking, SummedCost)
+    assert isinstance(paa(3, ranking=SummedCost()).assigner.ranking, SummedCost)
 
 
 @pytest.mark.parametrize("loss", [SigmoidCrossEntropy(), FocalLoss()], ids=lambda loss: type(loss).__name__)

@@ -362,3 +362,7 @@ def test_learns_four_images(name, form):
     model.eval()
     found = model.head.detections(model(images), [(64, 64)] * 4)
     assert average_precision(found, boxes, classes) > 0.9
+
+
+def test_yolov3_trains_at_the_scale_of_the_paper_whose_table_it_is_in():
+    assert type(small.detector("yolov3").scaling) is GuidedScaling

@@ -177,7 +177,7 @@ def test_backward_keeps_the_logits_and_index_vectors_only():
 @pytest.mark.parametrize(
     ("logits", "labels", "message"),
     [
-        (torch.zeros(5, C), torch.zeros(4).long(), r"labels of shape \(4, 1\) do not fit"),
+        (torch.zeros(5, C), torch.zeros(4).long(), r"labels of shape \(1, 4\) do not fit"),
         ([torch.zeros(1, 7, 2, 2)], torch.zeros(1, 4).long(), "7 channels of logits are no multiple of 4 classes"),
         (torch.zeros(5, C), torch.zeros(5), "labels must be integers"),
     ],

@@ -15,15 +15,20 @@ from pathlib import Path
 
 import torch
 
-from tools.bench import assignment, losses, samplers, torchvision_steps
+from tools.bench import assignment, cuda, losses, samplers, torchvision_steps
 from tools.bench.measuring import DEVICE, Goal, Race, goals_table
 
 
 def run(*, quick: bool = False) -> str:
     """Measure everything; returns the report in Markdown."""
     tables, goals = [f"torch {torch.__version__}, {_where()}\n\n"], []
+    if DEVICE == "cuda":
+        table, goals = cuda.loss_report()
+        tables += [table, cuda.growth_report()]
     for measured, aims in _measurements(quick=quick):
         tables += [race.table() for race in measured]
+        if DEVICE == "cuda":
+            tables += [_waits(race) for race in measured if race.title.startswith("Training step")]
         goals += aims
     return "".join(tables) + goals_table(goals)
 
@@ -43,6 +48,11 @@ def _measurements(*, quick: bool) -> "list[tuple[list[Race], list[Goal]]]":
         steps = [race.run() for race in host.races(quick=quick)]
         parts.append((steps, host.goals(*steps)))
     return parts
+
+
+def _waits(race: Race) -> str:
+    counts = [f"{contestant.name}: {cuda.waits(contestant.call)}" for contestant in race.contestants]
+    return f"Waits for the device in a step: {', '.join(counts)}.\n\n"
 
 
 def _where() -> str:

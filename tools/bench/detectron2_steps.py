@@ -1,4 +1,4 @@
-"""A whole training step of one image, ResNet-50-FPN from random weights, beside detectron2's own."""
+"""A whole training step of one image, two on a GPU, ResNet-50-FPN from random weights, beside detectron2's own."""
 
 import copy
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from torch import nn
 
 from sampling_free.detectron2 import make_sampling_free, set_prior
 from sampling_free.mechanism import parameter_groups
-from tools.bench.measuring import DEVICE, Contestant, Goal, Race
+from tools.bench.measuring import BATCH, DEVICE, Contestant, Goal, Race
 from tools.bench.scene import Scene, propose_anchors, random_scene
 
 
@@ -68,7 +68,7 @@ def _step(model: nn.Module, scene: Scene) -> Callable[[], None]:
         propose_anchors(model.proposal_generator.rpn_head.anchor_deltas)
     model.to(DEVICE).train()
     instances = Instances(tuple(scene.image.shape[1:]), gt_boxes=Boxes(scene.boxes), gt_classes=scene.labels)
-    batch = [{"image": scene.image * 255, "instances": instances}]
+    batch = [{"image": scene.image * 255, "instances": instances}] * BATCH
     # a rate of 0: the step costs the same, and random weights stay what they are
     optimizer = torch.optim.SGD(parameter_groups(model, 1e-4), lr=0.0, momentum=0.9)
 

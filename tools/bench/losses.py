@@ -53,7 +53,7 @@ def _race(title: str, sizes: Sizes, *, anchors: int, num_classes: int, rounds: i
         loss.backward()
 
     def one_hot(loss: Callable[..., Tensor]) -> Callable[[], None]:
-        return lambda: backward(loss(*_rows_and_targets(maps, labels, num_classes), reduction="sum"))
+        return lambda: backward(loss(*rows_and_targets(maps, labels, num_classes), reduction="sum"))
 
     def each_level(*operators: Callable[[Tensor], Tensor]) -> Callable[[], None]:
         def call() -> None:
@@ -87,7 +87,7 @@ def _labels(count: int, num_classes: int) -> Tensor:
     return labels
 
 
-def _rows_and_targets(maps: list[Tensor], labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+def rows_and_targets(maps: list[Tensor], labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     """Rows and one-hot targets of the examples that are not ignored, as torchvision's RetinaNet makes them."""
     rows = rows_of_maps(maps, num_classes)
     foreground, valid = (labels >= 0) & (labels < num_classes), labels >= 0

@@ -15,6 +15,7 @@ from torch.profiler import ProfilerActivity, profile
 from tqdm import tqdm
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+BATCH = 2 if DEVICE == "cuda" else 1  # images of a training step
 
 
 @dataclass
@@ -55,7 +56,8 @@ class Race:
     def run(self) -> "Race":
         """Each contestant once for warmth, once for memory, then `rounds` times in turn."""
         for contestant in self.contestants:
-            contestant.call()
+            for _ in range(3 if DEVICE == "cuda" else 1):
+                contestant.call()
             contestant.peak_mb = _peak_memory(contestant.call)
         for _ in tqdm(range(self.rounds), desc=self.title, leave=False):
             for contestant in self.contestants:

@@ -1,4 +1,4 @@
-"""A whole training step of one image, ResNet-50-FPN from random weights, beside torchvision's own."""
+"""A whole training step of one image, two on a GPU, ResNet-50-FPN from random weights, beside torchvision's own."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from torchvision.models.detection import FasterRCNN, fasterrcnn_resnet50_fpn, re
 
 from sampling_free.mechanism import parameter_groups
 from sampling_free.torchvision import make_sampling_free, set_prior
-from tools.bench.measuring import DEVICE, Contestant, Goal, Race
+from tools.bench.measuring import BATCH, DEVICE, Contestant, Goal, Race
 from tools.bench.scene import Scene, propose_anchors, random_scene
 
 
@@ -58,7 +58,7 @@ def _step(model: nn.Module, scene: Scene) -> Callable[[], None]:
     optimizer = torch.optim.SGD(parameter_groups(model, 1e-4), lr=0.0, momentum=0.9)
 
     def step() -> None:
-        losses = model([scene.image], [target])
+        losses = model([scene.image] * BATCH, [target] * BATCH)
         optimizer.zero_grad()
         torch.stack([loss.float() for loss in losses.values()]).sum().backward()
         optimizer.step()

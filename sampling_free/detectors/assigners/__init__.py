@@ -7,7 +7,7 @@ detector predicts; it returns `(R,)` int64: the index of a box, -1 for backgroun
 
 from sampling_free.detectors.assigners.atss import AdaptiveAssigner
 from sampling_free.detectors.assigners.fovea import FoveaAssigner
-from sampling_free.detectors.assigners.paa import ProbabilisticAssigner
+from sampling_free.detectors.assigners.paa import BalancedCost, ProbabilisticAssigner, RankingCost, SummedCost
 from sampling_free.detectors.assigners.protocol import BACKGROUND, IGNORED, Assigner
 from sampling_free.detectors.assigners.yolo import ResponsibleAssigner
 
@@ -17,6 +17,9 @@ __all__ = [
     "AdaptiveAssigner",
     "Assigner",
     "FoveaAssigner",
+    "BalancedCost",
     "ProbabilisticAssigner",
+    "RankingCost",
+    "SummedCost",
     "ResponsibleAssigner",
 ]

@@ -25,12 +25,41 @@ class ClassificationCost(Protocol):
         ...
 
 
+class RankingCost(Protocol):
+    """By what candidates are ranked: from both of their losses, `(E,)` each, to costs `(E,)`."""
+
+    def __call__(self, classification: Tensor, localization: Tensor) -> Tensor:
+        """Costs of an image's candidates."""
+        ...
+
+
+class SummedCost:
+    """The sum of both losses, as they are: PAA's own, for Focal Loss (the paper's Eq. 1 and 2, lambda 1)."""
+
+    def __call__(self, classification: Tensor, localization: Tensor) -> Tensor:
+        """Costs `(E,)`."""
+        return classification + localization
+
+
+class BalancedCost:
+    """The sum of both losses, classification rescaled so that both have one sum over the candidates of an image.
+
+    Plain cross-entropy is several times 1 - GIoU, so that alone it would choose the foreground. The authors' released
+    code of Sampling-Free rescales it; v2 does not say so. That code takes the sums over all anchors.
+    """
+
+    def __call__(self, classification: Tensor, localization: Tensor) -> Tensor:
+        """Costs `(E,)`."""
+        total = classification.sum().clamp(min=torch.finfo(classification.dtype).tiny)
+        return classification * (localization.sum() / total) + localization
+
+
 class ProbabilisticAssigner:
     """Probabilistic anchor assignment (Kim and Lee, ECCV 2020, Section 3 and Algorithm 1).
 
     Candidates of a box are the anchors that overlap it best and by `candidate_iou` at least, and the anchors that
-    overlap it most of all; of each level the `topk` with the lowest cost stay. The cost is the detector's own
-    classification loss, summed over the classes, and 1 - GIoU. A mixture of two Gaussians is fitted to the costs of
+    overlap it most of all; of each level the `topk` with the lowest cost stay. The cost joins the detector's own
+    classification loss, summed over the classes, with 1 - GIoU. A mixture of two Gaussians is fitted to the costs of
     a box's candidates: foreground are those, in order of cost, up to the likeliest of the cheaper component; where
     that component has none, all are; a single candidate is foreground. The rest is background, nothing is ignored.
 
@@ -42,10 +71,18 @@ class ProbabilisticAssigner:
         classification: the detector's own classification loss.
         topk: candidates per level; the paper's K, 9.
         candidate_iou: the least overlap of a candidate.
+        ranking: how both losses make the cost; default `SummedCost()`.
     """
 
-    def __init__(self, classification: ClassificationCost, topk: int = 9, candidate_iou: float = 0.1) -> None:
+    def __init__(
+        self,
+        classification: ClassificationCost,
+        topk: int = 9,
+        candidate_iou: float = 0.1,
+        ranking: RankingCost | None = None,
+    ) -> None:
         self.classification = classification
+        self.ranking = ranking or SummedCost()
         self.topk = topk
         self.candidate_iou = candidate_iou
 
@@ -75,9 +112,9 @@ class ProbabilisticAssigner:
         return anchor, box[anchor], iou[anchor]
 
     def cost(self, anchor: Tensor, boxes: Tensor, classes: Tensor, predicted: Predicted) -> Tensor:
-        """Cost `(E,)` of candidates for their boxes `(E, 4)` of classes `(E,)` (the paper's Eq. 1 and 2, lambda 1)."""
+        """Cost `(E,)` of candidates for their boxes `(E, 4)` of classes `(E,)`."""
         classification = self.classification.each(predicted.logits(anchor), classes, predicted.num_classes)
-        return classification + generalized_box_iou_loss(predicted.boxes(anchor), boxes)
+        return self.ranking(classification, generalized_box_iou_loss(predicted.boxes(anchor), boxes))
 
 
 def cheaper(cost: Tensor, box: Tensor, num_boxes: int) -> Tensor:

@@ -1,0 +1,250 @@
+"""Small detectors with a pretrained backbone on photographs: VOC 2012's animals, or another data set in COCO's format.
+
+| variant | own form, `*_own` | sampling-free |
+|---|---|---|
+| `retinanet` | Focal Loss, divided by the foreground of the batch | cross-entropy, optimal bias, learned scale (v2) |
+| `fcos` | torchvision's: Focal Loss | the same |
+| `faster_rcnn` | torchvision's: biased sampling in both heads | all examples, guided scales (v1) |
+| `atss`, `paa`, `foveabox` | Focal Loss | as RetinaNet |
+| `yolov3` | objectness | all anchors, guided scale (v1) |
+
+The other variants are ablations of RetinaNet and Faster R-CNN. Every variant has one backbone (EfficientNet-Lite0 with
+ImageNet weights, its normalisation frozen), one image size, one schedule of 12 epochs. `PHOTOGRAPHS_ROOT` names the
+folder of the data. About 25 minutes of one core, or one minute of a GPU, a run.
+"""
+
+import os
+
+from sampling_free.config import LazyCall as L
+from sampling_free.detectors import Objectness
+from sampling_free.detectors import atss as ATSS
+from sampling_free.detectors import foveabox as FOVEABOX
+from sampling_free.detectors import paa as PAA
+from sampling_free.detectors.yolov3 import yolov3 as YOLOV3
+from sampling_free.heuristics import FocalLoss
+from sampling_free.mechanism import ConstantScaling, FrozenScaling, GuidedScaling, LearnedScaling, PerForeground
+from sampling_free.torchvision import make_sampling_free
+from sampling_free.torchvision.backbones import EFFICIENTNET_LITE0, TimmPyramid, TimmStages
+from sampling_free.torchvision.models import small_dense, small_fasterrcnn, small_fcos, small_retinanet, small_yolov3
+from sampling_free.torchvision.train import transforms
+from sampling_free.torchvision.train.datasets import CocoDetection
+
+from ..common.optim import sgd
+from ..common.schedules import steps
+from ..common.train import train as defaults
+
+_CLASSES = 7  # six and torchvision's background
+_SIZE = 192  # longer side
+_COLORS = dict(image_mean=[0.5] * 3, image_std=[0.5] * 3)  # as that backbone was trained
+_SIZES = dict(size=_SIZE, max_size=_SIZE)
+_STRIDES = [8, 16, 32, 64, 128]
+
+
+def _config(model, prior="auto"):
+    """Data, schedule and optimiser of every variant."""
+
+    def split(name, transform):
+        return L(CocoDetection)(
+            root=os.environ.get("PHOTOGRAPHS_ROOT", "data/voc2012_animals"),
+            images="images",
+            annotations=f"annotations/instances_{name}.json",
+            transforms=transform,
+            masks=False,
+        )
+
+    dataloader = dict(
+        train=dict(dataset=split("train", L(transforms.training)()), total_batch_size=16, num_workers=1),
+        test=dict(dataset=split("val", L(transforms.evaluation)()), batch_size=16, num_workers=0, masks=False),
+    )
+    train = dict(defaults)
+    # 12 epochs of 1,697 images; heads without normalisation need the clipping, in every form
+    train.update(max_iter=1272, eval_period=0, checkpoint_period=0, log_period=10, clip_grad=5.0, prior=prior)
+    optimizer = dict(sgd)
+    optimizer.update(lr=0.02)
+    return dict(
+        model=model,
+        dataloader=dataloader,
+        train=train,
+        optimizer=optimizer,
+        lr_multiplier=steps(1272, [848, 1166], warmup=120, start=0.1),
+        engine="sampling_free.torchvision.train.engine",
+    )
+
+
+def _pyramid(strides, extra):
+    return L(TimmPyramid)(name="tf_efficientnet_lite0", strides=strides, extra=extra, weights=EFFICIENTNET_LITE0)
+
+
+def _retinanet(**choices):
+    own = L(small_retinanet)(
+        pyramid=_pyramid([8, 16, 32], "p6p7"), num_classes=_CLASSES, smallest=16, **_SIZES, **_COLORS
+    )
+    return L(make_sampling_free)(model=own, **choices)
+
+
+def retinanet():
+    """Sampling-free as in v2."""
+    return _config(_retinanet())
+
+
+def retinanet_own():
+    """Focal Loss."""
+    return _config(_retinanet(classification_loss=L(FocalLoss)(), scaling=L(ConstantScaling)(w=1.0)), prior=0.01)
+
+
+def retinanet_cross_entropy():
+    """Plain cross-entropy with Focal Loss's initialisation: where the papers start."""
+    return _config(_retinanet(scaling=L(ConstantScaling)(w=1.0)), prior=0.01)
+
+
+def retinanet_bias_only():
+    """Cross-entropy with the optimal bias, unscaled."""
+    return _config(_retinanet(scaling=L(ConstantScaling)(w=1.0)))
+
+
+def retinanet_guided_only():
+    """Guided scaling with Focal Loss's initialisation."""
+    return _config(_retinanet(scaling=L(GuidedScaling)()), prior=0.01)
+
+
+def retinanet_v1():
+    """The optimal bias and guided scaling (v1)."""
+    return _config(_retinanet(scaling=L(GuidedScaling)()))
+
+
+def retinanet_released():
+    """The authors' released code: a ratio frozen after 100 iterations."""
+    return _config(_retinanet(scaling=L(FrozenScaling)()))
+
+
+def _fcos():
+    return L(small_fcos)(pyramid=_pyramid([8, 16, 32], "p6p7"), num_classes=_CLASSES, **_SIZES, **_COLORS)
+
+
+def fcos():
+    """Sampling-free as in v2."""
+    return _config(L(make_sampling_free)(model=_fcos()))
+
+
+def fcos_own():
+    """torchvision's own."""
+    return _config(_fcos(), prior=None)
+
+
+def _faster_rcnn():
+    return L(small_fasterrcnn)(
+        pyramid=_pyramid([4, 8, 16, 32], "pool"),
+        num_classes=_CLASSES,
+        smallest=16,
+        rpn_post_nms_top_n_train=500,
+        box_batch_size_per_image=128,  # of the own form: about a quarter of the proposals
+        **_SIZES,
+        **_COLORS,
+    )
+
+
+def _sampling_free_faster_rcnn(**choices):
+    # on small images most large anchors straddle the edge; to ignore them would be to ignore most large objects
+    return _config(L(make_sampling_free)(model=_faster_rcnn(), boundary_threshold=-1, **choices))
+
+
+def faster_rcnn():
+    """Sampling-free in both heads, as in v1."""
+    return _sampling_free_faster_rcnn()
+
+
+def faster_rcnn_own():
+    """torchvision's own: biased sampling."""
+    return _config(_faster_rcnn(), prior=None)
+
+
+def faster_rcnn_rpn_only():
+    """Sampling-free RPN, biased RoI head."""
+    return _sampling_free_faster_rcnn(heads=["rpn"])
+
+
+def faster_rcnn_roi_only():
+    """Biased RPN, sampling-free RoI head."""
+    return _sampling_free_faster_rcnn(heads=["roi"])
+
+
+def faster_rcnn_full_rpn():
+    """The RPN's box loss at full weight instead of the released code's 1/8."""
+    return _sampling_free_faster_rcnn(
+        normalizer=dict(rpn=L(PerForeground)(localization_weight=1.0), roi=L(PerForeground)(localization_weight=0.25))
+    )
+
+
+def faster_rcnn_roi_factor_1():
+    """The RoI head's classification guided by factor 1 instead of 2."""
+    return _sampling_free_faster_rcnn(scaling=dict(rpn=L(GuidedScaling)(), roi=L(GuidedScaling)(factor=1.0)))
+
+
+def _dense(detector, **choices):
+    return L(small_dense)(
+        detector=detector,
+        pyramid=_pyramid([8, 16, 32], "p6p7"),
+        num_classes=_CLASSES,
+        strides=_STRIDES,
+        **_SIZES,
+        **_COLORS,
+        **choices,
+    )
+
+
+def _own(**loss):
+    return dict(classification_loss=L(FocalLoss)(**loss), scaling=L(ConstantScaling)())
+
+
+def atss():
+    """Sampling-free as in v2; anchors of 6 strides, 48 px on the finest level."""
+    return _config(_dense(ATSS, anchor_scale=6.0))
+
+
+def atss_own():
+    """Focal Loss."""
+    return _config(_dense(ATSS, anchor_scale=6.0, **_own()), prior=None)
+
+
+def paa():
+    """Sampling-free as in v2; anchors of 6 strides."""
+    return _config(_dense(PAA, anchor_scale=6.0))
+
+
+def paa_own():
+    """Focal Loss."""
+    return _config(_dense(PAA, anchor_scale=6.0, **_own()), prior=None)
+
+
+def foveabox():
+    """Sampling-free as in v2."""
+    return _config(_dense(FOVEABOX, spread=None))
+
+
+def foveabox_own():
+    """Focal Loss with FoveaBox's own settings."""
+    return _config(_dense(FOVEABOX, spread=None, **_own(alpha=0.4, gamma=1.5)), prior=None)
+
+
+def _yolov3(**choices):
+    stages = L(TimmStages)(name="tf_efficientnet_lite0", strides=[8, 16, 32], weights=EFFICIENTNET_LITE0)
+    # medians of nine groups of the training boxes at 192 px
+    sizes = [[[14, 16], [26, 35], [52, 43]], [[41, 77], [83, 62], [73, 111]], [[119, 90], [120, 144], [172, 128]]]
+    return L(small_yolov3)(
+        stages=stages, num_classes=_CLASSES, strides=[8, 16, 32], anchors=sizes, **_SIZES, **_COLORS, **choices
+    )
+
+
+def yolov3():
+    """Sampling-free at the scale of v1."""
+    return _config(_yolov3())
+
+
+def yolov3_learned():
+    """Sampling-free at the scale of v2."""
+    return _config(_yolov3(scaling=L(LearnedScaling)()))
+
+
+def yolov3_own():
+    """Objectness."""
+    return _config(_yolov3(quality=L(Objectness)(), scaling=L(ConstantScaling)()), prior=None)
