@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def stop(number: int, frame: Any) -> None:
         stopped.append(number)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's tells of loader workers, which the same signal ends
         raise KeyboardInterrupt
 
     if threading.current_thread() is threading.main_thread():

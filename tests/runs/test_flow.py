@@ -53,19 +53,15 @@ def test_a_resumed_run_trains_at_the_rate_of_its_config(tmp_path, name, capsys):
 
 
 @pytest.mark.parametrize("name", HOSTS)
-def test_a_terminated_run_says_how_to_go_on(tmp_path, name):
+def test_a_terminated_run_says_how_to_go_on(tmp_path, name, monkeypatch):
     host = host_of(name)
     # a queue's variables for one task are no business of a run's
-    environment = os.environ | {
-        "OMP_NUM_THREADS": "1",
-        "SLURM_NTASKS": "1",
-        "SLURM_JOB_NAME": "run",
-        "SLURM_JOB_ID": "7",
-    }
+    for variable, value in {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "run", "SLURM_JOB_ID": "7"}.items():
+        monkeypatch.setenv(variable, value)
     argv = host.arguments(
         tmp_path, "train.max_iter=100000", "train.eval_period=0", "train.prior=0.01", "dataloader.train.num_workers=1"
     )
-    process = host.start(argv, env=environment, start_new_session=True)
+    process = host.start(argv, start_new_session=True)
     log = tmp_path / "run" / "metrics.csv"
     while not (log.is_file() and len(log.read_text().splitlines()) > 2):
         assert process.poll() is None, process.communicate()
