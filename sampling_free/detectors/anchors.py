@@ -43,7 +43,7 @@ class Anchors:
     def levels(self) -> Tensor:
         """`(R,)`: the level of each anchor."""
         return torch.arange(len(self.counts), device=self.boxes.device).repeat_interleave(
-            torch.tensor(self.counts, device=self.boxes.device)
+            torch.tensor(self.counts, device=self.boxes.device), output_size=sum(self.counts)
         )
 
 

@@ -52,17 +52,22 @@ def rows_at(maps: Sequence[Tensor], image: Tensor, example: Tensor, width: int) 
         example: `(M,)` indices of examples, in `(H, W, A)` order, level after level.
         width: numbers of an example.
     """
-    rows, places, start = [], [], 0
+    rows, start = maps[0].new_zeros(len(example), width), 0
     for level in maps:
         num_anchors = level.shape[1] // width
         count = num_anchors * level.shape[2] * level.shape[3]
-        place = torch.where((example >= start) & (example < start + count))[0]
-        cell, anchor = (example[place] - start) // num_anchors, (example[place] - start) % num_anchors
+        if not count:
+            continue
+        # each level is asked for all examples, those of others at its first place: how many are its own nobody knows
+        # without waiting for the device
+        own = (example >= start) & (example < start + count)
+        place = torch.where(own, example - start, 0)
+        cell, anchor = place // num_anchors, place % num_anchors
         by_anchor = level.unflatten(1, (num_anchors, width))
-        rows.append(by_anchor[image[place], anchor, :, cell // level.shape[3], cell % level.shape[3]])
-        places.append(place)
+        found = by_anchor[image, anchor, :, cell // level.shape[3], cell % level.shape[3]]
+        rows = torch.where(own[:, None], found, rows)
         start += count
-    return torch.cat(rows)[torch.cat(places).argsort()]
+    return rows
 
 
 class Predicted:

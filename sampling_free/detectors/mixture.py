@@ -12,6 +12,7 @@ from torch import Tensor
 _REGULARIZATION = 1e-6  # added to a variance
 _TOLERANCE = 1e-3  # change of the mean log-likelihood below which a fit ends
 _MOST_STEPS = 100
+_BETWEEN_LOOKS = 10  # steps; to see whether all samples have converged makes the processor wait for a GPU
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ def fit_mixture(values: Tensor, valid: Tensor) -> Mixture:
     ECCV 2020, Section 3.2 and code). A sample that has converged keeps its mixture while others go on.
 
     Args:
-        values: `(M, K)`; of each sample at least one is valid.
-        valid: `(M, K)`, bool.
+        values: `(M, K)`.
+        valid: `(M, K)`, bool. A sample without a valid value has no mixture: it is NaN.
 
     Returns:
         float64 mixtures.
@@ -56,8 +57,8 @@ def fit_mixture(values: Tensor, valid: Tensor) -> Mixture:
     mixture = Mixture(torch.full_like(means, 0.5), means, torch.ones_like(means))
     count = inside.sum(dim=1)
     likelihood = means.new_full((len(values),), -torch.inf)
-    running = torch.ones_like(likelihood, dtype=torch.bool)
-    for _ in range(_MOST_STEPS):
+    running = valid.any(dim=1)
+    for number in range(_MOST_STEPS):
         joint = mixture.log_joint(values)
         total = joint.logsumexp(dim=2, keepdim=True)
         share = (joint - total).exp() * inside
@@ -69,7 +70,7 @@ def fit_mixture(values: Tensor, valid: Tensor) -> Mixture:
         mixture = _where(running, step, mixture)
         before, likelihood = likelihood, (total * inside).sum(dim=(1, 2)) / count[:, 0]
         running = running & ~((likelihood - before).abs() < _TOLERANCE)
-        if not running.any():
+        if number % _BETWEEN_LOOKS == _BETWEEN_LOOKS - 1 and not running.any():
             break
     return mixture
 

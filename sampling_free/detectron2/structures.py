@@ -25,7 +25,10 @@ def check_classes(targets: Sequence[Instances], num_classes: int) -> None:
         UserError: naming the class, the image's place in the batch, and the number of classes.
     """
     classes = torch.cat([target.gt_classes for target in targets]) if len(targets) else torch.empty(0)
-    if not classes.numel() or 0 <= int(classes.min()) <= int(classes.max()) < num_classes:
+    if not classes.numel():
+        return
+    lowest, highest = torch.stack(classes.aminmax()).tolist()  # one wait for the device
+    if 0 <= lowest and highest < num_classes:
         return
     for place, target in enumerate(targets):
         wrong = target.gt_classes[(target.gt_classes < 0) | (target.gt_classes >= num_classes)]

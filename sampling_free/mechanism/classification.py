@@ -125,7 +125,8 @@ class _LevelCrossEntropySums(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         logits, *places = ctx.saved_tensors
         foreground, foreground_class, ignored = places[:4], places[4], places[5:]
-        grad_logits = torch.empty_like(logits)
+        dense = logits.is_contiguous() or logits.is_contiguous(memory_format=torch.channels_last)
+        grad_logits = torch.empty_like(logits) if dense else torch.empty_like(logits.contiguous())
         for of_image, factor, result in zip(logits.split(1), grad, grad_logits.split(1), strict=True):
             sigmoid_times(of_image, factor, result)
         by_anchor = _by_anchor(grad_logits, ctx.num_classes)

@@ -22,7 +22,7 @@ _BLOCK = 512  # logits that a program reads at once
 _UNROLL = 8  # reads under way at once
 _BACKGROUND = tl.constexpr(-1)  # inside the kernels, where it is no class of any column
 _IGNORED = tl.constexpr(-2)
-_SPAN = 64  # at most so many factors of at most 2 in a lane: their product stays inside float32
+_SPAN = 16  # classes of a program of planes: few make many programs; at most 64 factors of 2 stay inside float32
 
 
 def map_sums(logits: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -67,7 +67,7 @@ def _launch(
         sizes = {"places": height * width, "ANCHORS": channels // num_classes, "CLASSES": num_classes, "BLOCK": block}
         steps = triton.cdiv(triton.cdiv(num_classes, spans), _UNROLL)
         grid = (triton.cdiv(height * width, block), spans, images * channels // num_classes)
-        return planes, grid, {**sizes, "STEPS": steps, "UNROLL": min(_UNROLL, num_classes)}
+        return planes, grid, {**sizes, "STEPS": steps, "UNROLL": min(_UNROLL, triton.next_power_of_2(num_classes))}
     total = channels * height * width
     sizes = {"total": total, "CLASSES": num_classes, "BLOCK": _BLOCK, "UNROLL": _UNROLL}
     return rows, (triton.cdiv(total, _BLOCK * _UNROLL), images, 1), sizes
@@ -123,11 +123,11 @@ def _gradient_of_planes(
     logits += start
     result += start
     for step in range(STEPS):
-        for i in tl.static_range(UNROLL):
-            column = (tl.program_id(1) * STEPS + step) * UNROLL + i
-            there, mask = column * places + place, inside & (column < CLASSES)
-            x = tl.load(logits + there, mask=mask, other=0.0)
-            tl.store(result + there, _derivative(x, label, column, factor).to(x.dtype), mask=mask)
+        # all reads before the first write: as far as the compiler knows, that could change what is read
+        column = (tl.program_id(1) * STEPS + step) * UNROLL + tl.arange(0, UNROLL)[:, None]
+        there, mask = column * places + place[None, :], inside[None, :] & (column < CLASSES)
+        x = tl.load(logits + there, mask=mask, other=0.0)
+        tl.store(result + there, _derivative(x, label[None, :], column, factor).to(x.dtype), mask=mask)
 
 
 @triton.jit
@@ -143,13 +143,14 @@ def _sums_of_rows(
 ):
     """One block of an image's logits in the order of memory: a lane meets logits of several rows."""
     image, start = tl.program_id(1), tl.program_id(0).to(tl.int64) * (BLOCK * UNROLL)
+    left, column = tl.minimum(total - start, BLOCK * UNROLL).to(tl.int32), (start % CLASSES).to(tl.int32)
+    labels += start // CLASSES
     logits += image.to(tl.int64) * total + start
     linear, product = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
     for i in tl.static_range(UNROLL):
         there = i * BLOCK + tl.arange(0, BLOCK)
-        inside = there < total - start
-        entry = (start % CLASSES).to(tl.int32) + there
-        label = _label(labels, labels_stride, image, start // CLASSES + entry // CLASSES, inside, CLASSES)
+        inside, entry = there < left, column + there
+        label = _label(labels, labels_stride, image, entry // CLASSES, inside, CLASSES)
         x = tl.load(logits + there, mask=inside, other=float("-inf")).to(tl.float32)
         x = tl.where(label != _IGNORED, x, float("-inf"))
         linear, product = _add(x, entry % CLASSES == label, linear, product)
@@ -170,14 +171,15 @@ def _gradient_of_rows(
     UNROLL: tl.constexpr,
 ):
     image, start = tl.program_id(1), tl.program_id(0).to(tl.int64) * (BLOCK * UNROLL)
+    left, column = tl.minimum(total - start, BLOCK * UNROLL).to(tl.int32), (start % CLASSES).to(tl.int32)
     factor = tl.load(grad + image * grad_stride).to(tl.float32)
+    labels += start // CLASSES
     logits += image.to(tl.int64) * total + start
     result += image.to(tl.int64) * total + start
     for i in tl.static_range(UNROLL):
         there = i * BLOCK + tl.arange(0, BLOCK)
-        inside = there < total - start
-        entry = (start % CLASSES).to(tl.int32) + there
-        label = _label(labels, labels_stride, image, start // CLASSES + entry // CLASSES, inside, CLASSES)
+        inside, entry = there < left, column + there
+        label = _label(labels, labels_stride, image, entry // CLASSES, inside, CLASSES)
         x = tl.load(logits + there, mask=inside, other=0.0)
         tl.store(result + there, _derivative(x, label, entry % CLASSES, factor).to(x.dtype), mask=inside)
 

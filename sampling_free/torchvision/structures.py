@@ -32,8 +32,8 @@ def labels_of_matches(targets: list[Target], matched_idxs: list[Tensor], num_cla
         UserError: a ground-truth label has no column.
     """
     labels = []
+    check_all_labels(targets, num_classes)
     for target, matches in zip(targets, matched_idxs, strict=True):
-        check_labels(target, num_classes)
         classes = torch.cat([target["labels"], target["labels"].new_tensor([num_classes, -1])])
         # a negative index counts from the end: -1 must find the background, -2 the ignored
         background_first = torch.where(matches < 0, len(target["labels"]) - 1 - matches, matches)
@@ -55,6 +55,16 @@ def check_labels(target: Target, num_classes: int, lowest: int = 0) -> None:
             f"label {int(wrong)}{image} is out of range: a model with num_classes={num_classes} takes labels from "
             f"{lowest} to {num_classes - 1}; mend the annotations or build the model with another num_classes"
         )
+
+
+def check_all_labels(targets: Sequence[Target], num_classes: int) -> None:
+    """`check_labels` of every image, for one wait for the device."""
+    labels = torch.cat([target["labels"] for target in targets]) if targets else torch.empty(0)
+    if labels.numel():
+        lowest, highest = torch.stack(labels.aminmax()).tolist()
+        if lowest < 0 or highest >= num_classes:
+            for target in targets:
+                check_labels(target, num_classes)
 
 
 def objectness_labels(labels: Tensor) -> Tensor:
@@ -107,8 +117,9 @@ class Sampler:
         else:
             chosen = [self.examples(label, 1, known) for label, known in zip(by_kind, evidence, strict=True)]
         foreground, background = [label == 0 for label in chosen], [label == 1 for label in chosen]
-        self.num_foreground = sum(int(mask.sum()) for mask in foreground)
-        self.num_examples = self.num_foreground + sum(int(mask.sum()) for mask in background)
+        kinds = [torch.cat(masks).sum() for masks in (foreground, background)]
+        self.num_foreground, num_background = torch.stack(kinds).tolist()  # one wait for the device
+        self.num_examples = self.num_foreground + num_background
         return foreground, background
 
     def _chosen_with_weights(

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from sampling_free.heuristics.focal import rows_of_maps
 from sampling_free.mechanism import SigmoidCrossEntropy, sigmoid_cross_entropy_sum
+from sampling_free.mechanism.classification import sigmoid_cross_entropy_sums
 
 N, A, C = 2, 3, 4
 SIZES = [(5, 7), (3, 4), (1, 1)]
@@ -69,6 +70,17 @@ def test_rows_are_the_same_sum():
     reference = F.binary_cross_entropy_with_logits(rows, targets, weight=weights, reduction="sum")
     torch.testing.assert_close(ours, reference, rtol=1e-5, atol=0)
     torch.testing.assert_close(gradients(ours, [rows]), gradients(reference, [rows]), rtol=1e-5, atol=1e-6)
+
+
+def test_sums_come_image_by_image():
+    maps, labels = raw_maps(), torch.randint(-1, C + 1, (N, R))
+    weights = torch.tensor([0.5, 3.0])
+    sums = sigmoid_cross_entropy_sums(maps, labels, C)
+    alone = [one_hot_reference([m[i : i + 1] for m in maps], labels[i : i + 1]) for i in range(N)]
+    torch.testing.assert_close(sums, torch.stack(alone), rtol=1e-5, atol=0)
+    expected = gradients((torch.stack(alone) * weights).sum(), maps)
+    for grad, other in zip(gradients((sums * weights).sum(), maps), expected, strict=True):
+        torch.testing.assert_close(grad, other, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("fill", [-1, C, 0], ids=["all ignored", "all background", "all foreground"])

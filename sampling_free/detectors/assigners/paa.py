@@ -96,7 +96,7 @@ class ProbabilisticAssigner:
         kept = ranks_within(-cost, box * len(anchors.counts) + anchors.levels[anchor]) < self.topk
         anchor, box, cost = anchor[kept], box[kept], cost[kept]
         if predicted is not None:
-            good = cheaper(cost, box, len(boxes))
+            good = cheaper(cost, box, len(boxes), self.topk * len(anchors.counts))
             anchor, box = anchor[good], box[good]
         matches[anchor] = box
         return matches
@@ -117,26 +117,24 @@ class ProbabilisticAssigner:
         return self.ranking(classification, generalized_box_iou_loss(predicted.boxes(anchor), boxes))
 
 
-def cheaper(cost: Tensor, box: Tensor, num_boxes: int) -> Tensor:
+def cheaper(cost: Tensor, box: Tensor, num_boxes: int, most: int) -> Tensor:
     """Which candidates `(E,)` the mixtures say are foreground.
 
     Args:
         cost: `(E,)`.
-        box: `(E,)`, the box of each.
+        box: `(E,)`, the box of each; a box may have none.
         num_boxes: M.
+        most: no box has more candidates.
     """
-    if not len(cost):
-        return torch.zeros_like(cost, dtype=torch.bool)
-    found, box = torch.unique(box, return_inverse=True)  # a box may have no candidate at all
+    places = torch.arange(most, device=cost.device)
     rank = ranks_within(-cost, box)
-    table = cost.new_zeros(len(found), int(rank.max()) + 1, dtype=torch.float64)
+    table = cost.new_zeros(num_boxes, most, dtype=torch.float64)
     table[box, rank] = cost.double()
-    count = torch.bincount(box)
-    valid = torch.arange(table.shape[1], device=cost.device) < count[:, None]
+    count = torch.zeros(num_boxes, dtype=torch.int64, device=cost.device).scatter_add_(0, box, torch.ones_like(box))
+    valid = places < count[:, None]
     joint = fit_mixture(table, valid).log_joint(table)
     member = valid & (joint[..., 0] >= joint[..., 1])
     likelihood = torch.where(member, joint.logsumexp(dim=2), -torch.inf)
     likeliest = likelihood == likelihood.amax(dim=1, keepdim=True)
-    places = torch.arange(table.shape[1], device=cost.device)
-    last = torch.where(likeliest & member, places, table.shape[1]).amin(dim=1)  # none: beyond the end, so all
+    last = torch.where(likeliest & member, places, most).amin(dim=1)  # none: beyond the end, so all
     return rank <= last[box]
