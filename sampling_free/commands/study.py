@@ -42,7 +42,7 @@ from sampling_free.pictures import read_json
 logger = logging.getLogger(__name__)
 
 _TRAIN = (sys.executable, "-m", "sampling_free.commands.train")
-_DIVERGED = 3  # exit status of train_net.py
+_DIVERGED = 3  # exit status of a training run
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from sampling_free.mechanism import (
 )
 from sampling_free.mechanism.normalization import over, sum_of
 from sampling_free.mechanism.processes import mean_over_processes
+from sampling_free.mechanism.threshold import FittedThreshold, add_fitted_threshold
 
 BoxLoss = Callable[[Foreground, Coding], Tensor]
 
@@ -51,11 +52,11 @@ class DenseDetector(nn.Module):
         classification_loss: default `SigmoidCrossEntropy()`.
         normalizer: what losses are divided by; default `PerForeground()`.
         scaling: of the classification loss; default `LearnedScaling()` (v2).
-        score_threshold: below which a detection is dropped; v1's is N_f / N.
+        score_threshold: below which a detection is dropped; by default the fitted one, v1's N_f / N.
         topk: detections of a level before suppression.
     """
 
-    score_threshold: Tensor
+    fitted_threshold: FittedThreshold
 
     def __init__(
         self,
@@ -88,7 +89,8 @@ class DenseDetector(nn.Module):
         self.scaling = scaling or LearnedScaling()
         self.statistics = ForegroundStatistics(0, 0, num_classes)
         self.topk = topk
-        self.register_buffer("score_threshold", torch.tensor(float(score_threshold)))
+        self.score_threshold = float(score_threshold)
+        add_fitted_threshold(self, "score_threshold", (0.05, 0.005))  # the usual one, and YOLOv3's
         check_dense_losses(self.classification_loss, None, "a dense detector")
         if not isinstance(self.normalizer, PerForeground):
             raise UserError(f"dense detectors take normalizer=PerForeground(), with any count, not {self.normalizer}")
@@ -114,6 +116,8 @@ class DenseDetector(nn.Module):
         labels = torch.stack([labels_of(m, c, self.num_classes) for m, c in zip(matches, classes, strict=True)])
         foreground = self._foreground(maps, anchors, matches, boxes)
         num_foreground = (labels >= 0).logical_and(labels < self.num_classes).sum()
+        if self.training and self.assigner.reads_predictions:  # which foreground there is, only training finds
+            self.fitted_threshold.follow(num_foreground / (labels >= 0).sum())
         divisor = self.normalizer.count(num_foreground)
         trained = self.quality.classification_labels(labels, self.num_classes)
 
@@ -156,6 +160,8 @@ class DenseDetector(nn.Module):
             maps: of N images.
             image_sizes: per image (height, width), without padding.
         """
+        if self.assigner.reads_predictions:
+            self.fitted_threshold.offer(self)
         anchors = self.anchors(maps.sizes, maps.logits[0].device)
         return [self._detections(maps.of_image(i), anchors, size) for i, size in enumerate(image_sizes)]
 
@@ -207,7 +213,7 @@ class DenseDetector(nn.Module):
             raise UserError(str(error)) from error
         for layer in self.head.classifiers:  # type: ignore[union-attr]
             nn.init.constant_(layer.bias, bias)
-        self.score_threshold.fill_(score_threshold or prior * self.num_classes)
+        self.fitted_threshold.offer(self, score_threshold or prior * self.num_classes)
 
 
 def labels_of(matches: Tensor, classes: Tensor, num_classes: int) -> Tensor:

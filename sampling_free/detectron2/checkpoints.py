@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 # the parts that a sampling-free class adds to detectron2's
-PARTS = ("scaling", "normalizer", "statistics", "classification_loss", "box_loss", "test_score_thresh")
+PARTS = ("scaling", "normalizer", "statistics", "classification_loss", "box_loss", "fitted_threshold")
 
 
 def load_without_parts(module: nn.Module) -> None:

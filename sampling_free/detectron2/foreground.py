@@ -27,9 +27,6 @@ from sampling_free.mechanism import ForegroundStatistics, bias_of_prior
 
 logger = logging.getLogger(__name__)
 
-_PRECISION = 0.02  # standard error of the prior, as a share of it, at which counting stops
-_MOST_IMAGES = 20_000  # a training loader never ends, so counting must
-
 Model = Any  # an nn.Module whose parts detectron2 names; nn.Module itself promises none of them
 Item = dict[str, Any]  # what detectron2's DatasetMapper makes of an image: "image" (3, H, W), "instances"
 
@@ -50,8 +47,8 @@ def fit_prior(
             wrapped.
         data: a mapped data set, visited in a random order that `seed` fixes, or an iterable of its items or of batches
             of them, as detectron2's training loader gives. An item is a dict with "image" `(3, H, W)` and "instances".
-        num_images: how many images to count. Default: until the standard error of the prior is under 2 %, or all (of
-            a loader without end, 20,000).
+        num_images: how many images to count. Default: all, or at least 50 until the standard error of the prior is
+            under 2 %; at most 20,000 of a loader without end.
         seed: of the order and of random augmentation in this process.
 
     Returns:
@@ -101,7 +98,7 @@ def set_prior(model: Model, prior: float, *, score_threshold: float | None = Non
         raise UserError(f"{type(predictor).__name__} has no layer {name!r} with a bias that a prior could set")
     nn.init.constant_(layer.bias, bias)
     if dense:
-        head.test_score_thresh.fill_(score_threshold or prior * head.statistics.num_classes)
+        head.fitted_threshold.offer(head, score_threshold or prior * head.statistics.num_classes)
 
 
 def counted_head(model: Model) -> Any | None:
@@ -127,25 +124,17 @@ def _count(model: Model, data: Any, num_images: int | None, seed: int) -> dict[s
     with torch.random.fork_rng(devices=[]), tqdm(desc="counting foreground", unit=" images", total=num_images) as bar:
         torch.manual_seed(seed)
         for batch in _batches(data):
-            batch = batch[: (num_images or _MOST_IMAGES) - int(statistics.num_images)]
+            batch = batch[: statistics.most(num_images)]
             statistics.update(assignment(batch))
             without_objects += sum(len(item["instances"]) == 0 for item in batch)
             bar.update(len(batch))
-            if _enough(statistics, num_images):
+            if statistics.enough(num_images):
                 break
     try:
         announce(logger, f"{statistics.summary} Images without objects: {without_objects}.")
     except ValueError as error:
         raise UserError(str(error)) from error
     return statistics.state_dict()
-
-
-def _enough(statistics: ForegroundStatistics, num_images: int | None) -> bool:
-    images = int(statistics.num_images)
-    if images >= (num_images or _MOST_IMAGES):
-        return True
-    counted = num_images is None and images >= 2 and int(statistics.num_foreground) > 0
-    return counted and statistics.standard_error < _PRECISION
 
 
 class _Assignment:

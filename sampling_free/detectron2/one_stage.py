@@ -5,7 +5,6 @@ Letters: N images, L levels, A anchors per place, R anchors or points of an imag
 
 from typing import Any
 
-import torch
 from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import get_event_storage, has_event_storage
 from torch import Tensor, nn
@@ -21,24 +20,32 @@ from sampling_free.mechanism import (
     PerForeground,
     SigmoidCrossEntropy,
 )
+from sampling_free.mechanism.threshold import add_fitted_threshold
 
 
 class OneStage(nn.Module):
     """To be named before a `DenseDetector` in a class's bases.
 
-    The classification loss reads the raw maps `(N, A*C, H, W)` as the convolution left them; the score threshold is a
-    buffer, so that evaluation after training uses the one that training computed.
+    The classification loss reads the raw maps `(N, A*C, H, W)` as the convolution left them. The score threshold that
+    training computed is in the checkpoint, and evaluation uses it unless the user said another.
     """
 
     # none of these is part of inference, so TorchScript need not understand them
-    __jit_ignored_attributes__ = ["classification_loss", "box_loss", "normalizer", "scaling", "statistics"]
+    __jit_ignored_attributes__ = [
+        "classification_loss",
+        "box_loss",
+        "normalizer",
+        "scaling",
+        "statistics",
+        "fitted_threshold",
+    ]
 
     classification_loss: nn.Module
     box_loss: nn.Module | None
     normalizer: Any
     scaling: LossScaling
     statistics: ForegroundStatistics
-    test_score_thresh: Tensor
+    test_score_thresh: float
     num_classes: int
     head_in_features: list[str]
 
@@ -57,9 +64,8 @@ class OneStage(nn.Module):
         self.normalizer = normalizer or PerForeground()
         self.scaling = scaling or LearnedScaling()
         self.statistics = ForegroundStatistics(0, 0, self.num_classes)
-        threshold = float(self.test_score_thresh)
-        del self.test_score_thresh
-        self.register_buffer("test_score_thresh", torch.tensor(threshold))
+        self.test_score_thresh = float(self.test_score_thresh)
+        add_fitted_threshold(self, "test_score_thresh", (0.05, 0.2))  # detectron2's RetinaNet and FCOS
         load_without_parts(self)
 
     def forward_training(

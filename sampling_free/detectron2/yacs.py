@@ -30,7 +30,7 @@ def add_sampling_free_config(cfg: CfgNode) -> None:
     node.CLASSIFICATION_LOSS = "SigmoidCrossEntropy()"
     node.BOX_LOSS = "None"  # the detector's own; RetinaNet and FoveaBox take GHMR()
     node.NORMALIZER = "PerForeground()"
-    node.SCALING = "LearnedScaling()"
+    node.SCALING = "None"  # the detector's own: LearnedScaling(), of YOLOv3 GuidedScaling()
     # of ATSS, PAA, FoveaBox and YOLOV3, which read the losses and scaling above; "None": the detector's own
     node.DENSE = CfgNode()
     node.DENSE.NUM_CLASSES = 80

@@ -10,6 +10,10 @@ from torch import Tensor, nn
 
 from sampling_free.mechanism.prior import bias_of_prior
 
+_PRECISION = 0.02  # standard error of the prior, as a share of it, at which counting stops
+_LEAST_IMAGES = 50  # before it may: a few images that happen to agree have an error of nothing
+_MOST_IMAGES = 20_000  # a training loader never ends, so counting must
+
 
 class ForegroundStatistics(nn.Module):
     """Counts of foreground and of all labelled examples, and what follows from them.
@@ -88,6 +92,24 @@ class ForegroundStatistics(nn.Module):
         f2, fn, n2 = (float(value) for value in self._sum_of_squares)
         residual = max(f2 - 2 * ratio * fn + ratio**2 * n2, 0.0) / (images - 1)
         return math.sqrt(images * residual) / foreground
+
+    def enough(self, num_images: int | None = None) -> bool:
+        """Whether counting may stop.
+
+        Args:
+            num_images: how many images to count. Default: at least 50, until the standard error of the prior is under
+                2 %, and at most 20,000.
+        """
+        images = int(self.num_images)
+        if num_images is not None:
+            return images >= num_images
+        if images >= _MOST_IMAGES:
+            return True
+        return images >= _LEAST_IMAGES and int(self.num_foreground) > 0 and self.standard_error < _PRECISION
+
+    def most(self, num_images: int | None = None) -> int:
+        """How many images may still be counted, as `enough` has it."""
+        return (_MOST_IMAGES if num_images is None else num_images) - int(self.num_images)
 
     @property
     def summary(self) -> str:

@@ -7,8 +7,13 @@ from torch import Tensor
 
 
 def mean_over_processes(value: Tensor) -> Tensor:
-    """Mean of `value` (any shape, no gradient) over the processes of the default group; `value` itself without one."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+    """Mean of `value` (any shape, no gradient) over the processes of the default group; `value` itself without one.
+
+    Where gradients are off, losses are looked at and train nothing. One process may do that alone, so there `value` is
+    that of this process.
+    """
+    alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+    if alone or not torch.is_grad_enabled():
         return value
     value = value.clone()
     torch.distributed.all_reduce(value)

@@ -14,6 +14,7 @@ classification loss 1; sigma_k = sqrt(L_k), which makes every loss 1/2.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -93,14 +94,15 @@ class GuidedScaling(LossScaling):
     """
 
     ratio: Tensor
-    has_ratio: Tensor
+    num_ratios: Tensor  # that the running ratio is made of
 
     def __init__(self, factor: float = 1.0, momentum: float = 0.9) -> None:
         super().__init__()
         self.factor = factor
         self.momentum = momentum
         self.register_buffer("ratio", torch.tensor(1.0))
-        self.register_buffer("has_ratio", torch.tensor(False))
+        self.register_buffer("num_ratios", torch.tensor(0))
+        self.register_load_state_dict_pre_hook(_read_older_state)
 
     def scale(self, losses: Losses, classification: tuple[str, ...], localization: tuple[str, ...]) -> Losses:
         """Classification times the factor and the guiding ratio."""
@@ -114,9 +116,9 @@ class GuidedScaling(LossScaling):
         usable = torch.isfinite(now) & (now > 0)
         ratio = torch.where(usable, now, self.ratio)
         if self.training:
-            running = torch.where(self.has_ratio, self.ratio + (ratio - self.ratio) * (1 - self.momentum), ratio)
-            self.ratio.copy_(running)
-            self.has_ratio |= usable
+            moved = self.ratio + (ratio - self.ratio) * (1 - self.momentum)
+            self.ratio.copy_(torch.where(self.num_ratios > 0, moved, ratio))
+            self.num_ratios += usable
         return ratio
 
 
@@ -124,18 +126,19 @@ class LearnedScaling(GuidedScaling):
     """L_loc + delta [L_loc / L_cls] L_cls - log(delta) with a learned delta, 1 at first (v2 Eq. 24).
 
     delta = d^2 with the parameter d keeps it positive, as in the authors' first code. delta -> 1 / L_loc, where the
-    scaled classification loss is 1 and its gradient grad(log L_cls), whatever L_loc. `parameter_groups` exempts d
-    from weight decay.
+    scaled classification loss is 1 and its gradient grad(log L_cls), whatever L_loc. So it gives classification more
+    weight than `GuidedScaling` where L_loc is below 1, and less weight than localisation where L_loc stays above 1.
+    `parameter_groups` exempts d from weight decay.
     """
 
     def __init__(self, momentum: float = 0.9) -> None:
         super().__init__(momentum=momentum)
-        self.d = nn.Parameter(torch.ones(()))
+        self.d = nn.Parameter(torch.ones(1))  # with a dimension, for sharded training divides parameters by it
 
     @property
     def delta(self) -> Tensor:
         """The learned scale, a positive scalar."""
-        return self.d**2
+        return self.d[0] ** 2
 
     def scale(self, losses: Losses, classification: tuple[str, ...], localization: tuple[str, ...]) -> Losses:
         """Classification times delta and the guiding ratio, and the regulariser -log(delta)."""
@@ -194,6 +197,14 @@ class FrozenScaling(LossScaling):
             self.ratio.copy_(ratio)
             self.calls += usable
         return ratio
+
+
+def _read_older_state(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Checkpoints of version 0.1 said only whether there is a running ratio, and had a scalar d."""
+    if (had := state.pop(f"{prefix}has_ratio", None)) is not None:
+        state[f"{prefix}num_ratios"] = had.long()
+    if (d := state.get(f"{prefix}d")) is not None and d.dim() == 0:
+        state[f"{prefix}d"] = d.reshape(1)
 
 
 def _names(names: Names) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
-import torch
 from torch import nn
 from torchvision.models.detection import FCOS, RetinaNet
 from torchvision.models.detection.fcos import FCOSHead
@@ -26,6 +25,7 @@ from sampling_free.mechanism import (
     SigmoidCrossEntropy,
 )
 from sampling_free.mechanism.normalization import PerForeground, check_normalizer
+from sampling_free.mechanism.threshold import add_fitted_threshold
 from sampling_free.torchvision.fcos import SamplingFreeFCOSHead
 from sampling_free.torchvision.retinanet import SamplingFreeRetinaNetHead
 from sampling_free.torchvision.roi_heads import SamplingFreeRoIHeads
@@ -135,7 +135,7 @@ def _convert_dense(
         scaling=scaling or LearnedScaling(),
         statistics=ForegroundStatistics(0, 0, head.classification_head.num_classes),
     )
-    _threshold_as_buffer(model, model.score_thresh)
+    add_fitted_threshold(model, "score_thresh", (0.05, 0.2))  # torchvision's RetinaNet and FCOS
 
 
 def _convert_rpn(
@@ -180,7 +180,8 @@ def _convert_roi_heads(
         normalizer=normalizer,
         scaling=scaling or GuidedScaling(factor=2),
     )
-    _threshold_as_buffer(roi_heads, _ROI_SCORE_THRESHOLD)
+    add_fitted_threshold(roi_heads, "score_thresh", (0.05,))
+    roi_heads.fitted_threshold.offer(roi_heads, _ROI_SCORE_THRESHOLD)  # type: ignore[union-attr, operator]
 
 
 def _become(module: nn.Module, host: type[nn.Module], ours: type[nn.Module], **parts: Any) -> None:
@@ -203,12 +204,6 @@ def _for_head(name: str, choice: Any) -> Any:
             )
         return choice.get(name)
     return copy.deepcopy(choice)
-
-
-def _threshold_as_buffer(module: nn.Module, value: float) -> None:
-    """Keep `score_thresh` in the checkpoint: evaluation after training uses the threshold that training computed."""
-    del module.score_thresh
-    module.register_buffer("score_thresh", torch.tensor(float(value)))
 
 
 def _forgive_missing(added: frozenset[str], model: nn.Module, incompatible_keys: Any) -> None:

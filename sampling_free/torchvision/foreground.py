@@ -30,8 +30,6 @@ from sampling_free.torchvision.structures import Target, check_labels, labels_of
 
 logger = logging.getLogger(__name__)
 
-_PRECISION = 0.02  # standard error of the prior, as a share of it, at which counting stops
-
 Model = Any  # an nn.Module whose parts torchvision names; nn.Module itself promises none of them
 
 
@@ -49,7 +47,8 @@ def fit_prior(
         model: what `make_sampling_free` returned, with an RPN or a dense head converted.
         data: a data set of (image, target), visited in a random order that `seed` fixes, or an iterable of such pairs
             or of batches of them, as a training loader gives; images are `(3, H, W)` tensors or PIL images.
-        num_images: how many images to count. Default: until the standard error of the prior is under 2 %, or all.
+        num_images: how many images to count. Default: all, or at least 50 until the standard error of the prior is
+            under 2 %; at most 20,000 of a loader without end.
         seed: of the order and of random transforms.
 
     Returns:
@@ -59,21 +58,21 @@ def fit_prior(
         UserError: the model is not sampling-free, or the data has no foreground.
     """
     head = _required_head(model)
-    statistics = ForegroundStatistics(0, 0, head.statistics.num_classes)
+    model = unwrapped(model)
+    statistics = ForegroundStatistics(0, 0, _num_classes(model, head))
     assignment = _Assignment(model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for image, target in tqdm(_pairs(data), desc="counting foreground", unit=" images", total=num_images):
             statistics.update(assignment(image, target))
-            images = int(statistics.num_images)
-            precise = num_images is None and images >= 2 and _error(statistics) < _PRECISION
-            if precise or images == num_images:
+            if statistics.enough(num_images):
                 break
     try:
         prior = statistics.prior
     except ValueError as error:
         raise UserError(str(error)) from error
     head.statistics.load_state_dict(statistics.state_dict())
+    head.statistics.num_classes = statistics.num_classes
     set_prior(model, prior, score_threshold=statistics.score_threshold)
     announce(logger, statistics.summary)
     return head.statistics
@@ -90,6 +89,7 @@ def set_prior(model: Model, prior: float, *, score_threshold: float | None = Non
     Raises:
         UserError: the model is not sampling-free, or `prior` is no probability.
     """
+    model = unwrapped(model)
     head = _required_head(model)
     if isinstance(model, DenseModel):
         return head.set_prior(prior, score_threshold)
@@ -101,7 +101,7 @@ def set_prior(model: Model, prior: float, *, score_threshold: float | None = Non
     layer = head.classification_head.cls_logits if dense else head.head.cls_logits
     nn.init.constant_(layer.bias, bias)
     if dense:
-        model.score_thresh.fill_(score_threshold or prior * head.statistics.num_classes)
+        model.fitted_threshold.offer(model, score_threshold or prior * _num_classes(model, head))
 
 
 class _Assignment:
@@ -180,8 +180,21 @@ class _FeatureSizes:
 
 def counted_head(model: Model) -> Any | None:
     """The part of a model whose examples are counted, if converted: a one-stage model's head, a two-stage one's RPN."""
+    model = unwrapped(model)
     head = getattr(model, "head", None) or getattr(model, "rpn", None)
     return head if hasattr(head, "statistics") else None
+
+
+def unwrapped(model: Model) -> Model:
+    """The model inside `torch.compile`, DistributedDataParallel and the like."""
+    while (inner := getattr(model, "_orig_mod", None) or getattr(model, "module", None)) is not None:
+        model = inner
+    return model
+
+
+def _num_classes(model: Model, head: Any) -> int:
+    """C of the classifier as it is now: a fine-tuning recipe may have replaced it since the model was converted."""
+    return 1 if hasattr(model, "rpn") else head.num_classes
 
 
 def _required_head(model: Model) -> Any:
@@ -192,10 +205,6 @@ def _required_head(model: Model) -> Any:
             f"call make_sampling_free(model) first"
         )
     return head
-
-
-def _error(statistics: ForegroundStatistics) -> float:
-    return statistics.standard_error if statistics.num_foreground else float("inf")
 
 
 def _pairs(data: Any) -> Iterator[tuple[Any, Target]]:

@@ -223,7 +223,7 @@ def test_detections_are_rows_above_the_threshold_decoded_and_suppressed(name, fo
     certain = rows_of_maps(maps.quality, 1).sigmoid() if maps.quality else torch.ones_like(scores)
     ranked = {"atss": (scores * certain).sqrt(), "paa": (scores * certain).sqrt()}.get(name, scores * certain)
     compared = ranked if form == "baseline" and name == "yolov3" else scores
-    model.score_threshold.fill_(compared.detach().quantile(0.6))
+    model.score_threshold = float(compared.detach().quantile(0.6))
     for image, found in enumerate(model.detections(maps, sizes)):
         boxes = model.coding.decode(raws[image], anchors)
         height, width = sizes[image]
@@ -252,7 +252,7 @@ def test_prior_sets_every_classifier_and_the_threshold():
     for name in NAMES:
         model = small.detector(name)
         model.set_prior(1e-3)
-        assert model.score_threshold.item() == pytest.approx(3e-3)
+        assert model.score_threshold == pytest.approx(3e-3)
         for level in small.maps_of(model).logits:
             assert level.mean().item() == pytest.approx(math.log(1e-3 / (1 - 1e-3)), abs=0.2)
         with pytest.raises(UserError, match="strictly between 0 and 1"):

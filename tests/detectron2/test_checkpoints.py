@@ -134,7 +134,7 @@ def _train(rank, folder):
 
 
 def _is_state(name):
-    return any(part in name for part in ("normalizer.", "scaling.ratio", "scaling.has_ratio"))
+    return any(part in name for part in ("normalizer.", "scaling.ratio", "scaling.num_ratios"))
 
 
 def test_normalisers_and_ratios_are_equal_on_all_processes(tmp_path):

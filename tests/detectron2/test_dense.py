@@ -80,7 +80,7 @@ def test_losses_and_detections_are_those_of_torchvision(name, form, empty):
     for mine, other in zip(losses.values(), expected.values(), strict=True):
         assert torch.equal(mine, other)
     for model in (theirs, ours):
-        model.eval().head.score_threshold.fill_(0.0)
+        model.eval().head.score_threshold = 0.0
     for mine, other in zip(ours(items), theirs(images), strict=True):
         found = mine["instances"]
         assert len(found) > 0
@@ -97,7 +97,7 @@ def test_prior_is_that_of_torchvision(name):
     assert int(mine.num_foreground) == int(other.num_foreground) > 0
     assert int(mine.num_examples) == int(other.num_examples)
     for model in (ours, theirs):
-        assert model.head.score_threshold.item() == pytest.approx(mine.score_threshold)
+        assert model.head.score_threshold == pytest.approx(mine.score_threshold)
         for layer in model.head.head.classifiers:
             torch.testing.assert_close(layer.bias.sigmoid(), torch.full_like(layer.bias, mine.prior))
 
@@ -105,7 +105,7 @@ def test_prior_is_that_of_torchvision(name):
 def test_prior_as_a_number():
     model = detectron2_model("yolov3")
     set_prior(model, 1e-4)
-    assert model.head.score_threshold.item() == pytest.approx(3e-4)
+    assert model.head.score_threshold == pytest.approx(3e-4)
     assert all(layer.bias[0].item() == pytest.approx(-9.2102, abs=1e-3) for layer in model.head.head.classifiers)
 
 
@@ -160,7 +160,7 @@ def test_from_yaml(name):
     losses = model.train()(items)
     assert ("loss_objectness" in losses) == (name == "yolov3")
     sum(losses.values()).backward()
-    model.head.score_threshold.fill_(0.0)
+    model.head.score_threshold = 0.0
     assert len(model.eval()(items)[0]["instances"]) == 7
 
 

@@ -96,7 +96,7 @@ def test_the_prior_is_counted_in_the_data_and_stays_with_the_weights(folder, cap
     assert "Foreground: " in caplog.text and "Images without objects: 2." in caplog.text
     state = weights(folder)
     foreground, examples = (float(state[f"statistics.num_{name}"]) for name in ("foreground", "examples"))
-    assert float(state["test_score_thresh"]) == pytest.approx(foreground / examples)
+    assert float(state["fitted_threshold.value"]) == pytest.approx(foreground / examples)
     bias = -math.log(5 * examples / foreground - 1)
     assert state["head.cls_score.bias"].tolist() == pytest.approx([bias] * 45, rel=1e-5)
     # a second run starts from those weights, though the former ones are aside

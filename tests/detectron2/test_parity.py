@@ -106,7 +106,7 @@ def test_detections_are_detectron2_s_at_the_same_threshold(node):
     ours = small.with_weights_of(host, ours).eval()
     if node in small.ONE_STAGE:  # low enough for random weights to detect something
         host.test_score_thresh = 0.01
-        ours.test_score_thresh.fill_(0.01)
+        ours.test_score_thresh = 0.01
     items = small.batch()
     with torch.no_grad():
         for mine, theirs in zip(ours(items), host(items), strict=True):

@@ -260,7 +260,7 @@ def test_a_resumed_run_keeps_its_prior_and_evaluation_its_threshold(tmp_path, mo
     assert not counted
     after = weights(tmp_path)
     assert torch.equal(before[BIAS], after[BIAS]) and torch.equal(
-        before["test_score_thresh"], after["test_score_thresh"]
+        before["fitted_threshold.value"], after["fitted_threshold.value"]
     )
     seen = []
     monkeypatch.setattr(
@@ -269,7 +269,7 @@ def test_a_resumed_run_keeps_its_prior_and_evaluation_its_threshold(tmp_path, mo
         classmethod(lambda cls, cfg, model: seen.append(float(model.test_score_thresh))),
     )
     run(tmp_path, *RETINANET, "--eval-only", **{"MODEL.WEIGHTS": str(tmp_path / "model_final.pth")})
-    assert seen == [float(after["test_score_thresh"])] and seen[0] != 0.05
+    assert seen == [float(after["fitted_threshold.value"])] and seen[0] != 0.05
 
 
 @pytest.mark.parametrize(("prior", "bias"), [("1e-3", -6.906755), ("", -4.59512)])

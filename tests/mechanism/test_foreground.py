@@ -97,3 +97,23 @@ def test_normalizer_keeps_a_background_batch_at_its_usual_weight():
     before = normalizer.running.clone()
     normalizer(torch.tensor(7))
     assert torch.equal(normalizer.running, before)
+
+
+def test_two_images_that_agree_do_not_end_the_counting():
+    statistics = ForegroundStatistics(0, 0, 1)
+    labels = torch.ones(100, dtype=torch.int64)
+    labels[:7] = 0
+    for images in range(1, 60):
+        statistics.update(labels)
+        assert statistics.standard_error < 1e-6 or images < 2
+        assert statistics.enough() == (images >= 50)
+        assert statistics.enough(5) == (images >= 5)
+    assert statistics.most() == 20_000 - 59 and statistics.most(60) == 1
+
+
+def test_a_stream_without_foreground_ends():
+    statistics = ForegroundStatistics(0, 0, 1)
+    statistics.update(torch.ones(19_999, 3, dtype=torch.int64))
+    assert not statistics.enough()
+    statistics.update(torch.ones(1, 3, dtype=torch.int64))
+    assert statistics.enough()

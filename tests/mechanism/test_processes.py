@@ -12,6 +12,9 @@ def worker(rank, folder):
     losses = {"cls": torch.tensor([2.0, 6.0][rank]), "loc": torch.tensor([1.0, 0.0][rank])}
     guided, frozen, count = GuidedScaling(), FrozenScaling(warmup=1), ForegroundNormalizer()
     guided(losses, "cls", "loc"), frozen(losses, "cls", "loc")
+    with torch.no_grad():  # one process alone may look at losses: this would wait for ever if it talked to the other
+        if rank == 0:
+            GuidedScaling()(losses, "cls", "loc"), ForegroundNormalizer()(torch.tensor(3))
     torch.save([guided.last["ratio"], frozen.ratio, count(torch.tensor([30, 0][rank]))], f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 

@@ -204,3 +204,37 @@ def test_mistakes_are_said():
         GuidedScaling()(two_losses(1, 1), "cls", "box")
     with pytest.raises(ValueError, match=r"built for 2 losses, but there are 3: cls, loc, ctr; pass num_losses=3"):
         FrozenScaling()(two_losses(1, 1) | {"ctr": torch.tensor(1.0)}, "cls", "loc")
+
+
+def test_a_checkpoint_of_version_0_1_loads():
+    scaling = LearnedScaling()
+    scaling.load_state_dict({"ratio": torch.tensor(0.3), "has_ratio": torch.tensor(True), "d": torch.tensor(1.2)})
+    assert scaling.num_ratios == 1 and scaling.d.shape == (1,) and scaling.delta.item() == pytest.approx(1.44)
+    assert scaling.delta.dim() == 0
+
+
+def test_nothing_of_a_scale_is_a_truth_value_and_no_parameter_lacks_a_dimension():
+    """AveragedModel subtracts buffers, and sharded training divides parameters by their first dimension."""
+    for scaling in (GuidedScaling(), LearnedScaling(), FrozenScaling()):
+        assert all(buffer.dtype is not torch.bool for buffer in scaling.buffers())
+        assert all(parameter.dim() > 0 for parameter in scaling.parameters())
+        averaged = torch.optim.swa_utils.AveragedModel(scaling, use_buffers=True)
+        for _ in range(3):
+            losses = {"cls": torch.tensor(2.0, requires_grad=True), "loc": torch.tensor(1.0)}
+            scaling(losses, "cls", "loc")
+            averaged.update_parameters(scaling)
+
+
+@pytest.mark.parametrize(("loc", "more"), [(0.25, True), (4.0, False)])
+def test_where_the_learned_scale_ends_decides_which_loss_weighs_more(loc, more):
+    """delta -> 1 / L_loc: classification is trained at 1, whatever L_loc is."""
+    scaling = LearnedScaling()
+    optimizer = torch.optim.SGD(scaling.parameters(), lr=0.05)
+    for _ in range(300):
+        losses = {"cls": torch.tensor(7.0, requires_grad=True), "loc": torch.tensor(loc)}
+        scaled = scaling(losses, "cls", "loc")
+        optimizer.zero_grad()
+        sum(scaled.values()).backward()
+        optimizer.step()
+    assert scaled["cls"].item() == pytest.approx(1.0, rel=1e-2)
+    assert (scaled["cls"].item() > loc) == more

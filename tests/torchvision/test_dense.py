@@ -45,7 +45,7 @@ def test_builders_train_and_detect_as_torchvision_s_do(builder):
     missing = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert missing == []
     set_prior(model, 1e-3)
-    model.head.score_threshold.fill_(0.0)
+    model.head.score_threshold = 0.0
     for image, found in zip(images, model.eval()(images), strict=True):
         assert set(found) == {"boxes", "scores", "labels"}
         assert len(found["boxes"]) == len(found["scores"]) == len(found["labels"]) <= 100
@@ -68,7 +68,7 @@ def test_prior_counts_what_training_finds(name):
         assert 0 < trained <= int(statistics.num_foreground) <= 2 * 3 * 3 * 9
     else:
         assert int(statistics.num_foreground) == trained > 0
-    assert model.head.score_threshold.item() == pytest.approx(statistics.score_threshold)
+    assert model.head.score_threshold == pytest.approx(statistics.score_threshold)
     for layer in model.head.head.classifiers:
         torch.testing.assert_close(layer.bias.sigmoid(), torch.full_like(layer.bias, statistics.prior))
 
@@ -92,7 +92,7 @@ def test_prior_and_threshold_are_in_the_checkpoint(tmp_path):
     copy = model_of("yolov3")
     load_weights(copy, tmp_path / "weights.pt")
     assert copy.head.statistics.prior == model.head.statistics.prior
-    assert torch.equal(copy.head.score_threshold, model.head.score_threshold)
+    assert copy.head.score_threshold == model.head.score_threshold
 
 
 def test_mistakes_are_one_sentence():

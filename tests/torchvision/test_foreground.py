@@ -7,6 +7,8 @@ import torch
 from PIL import Image
 from torch.utils._pytree import tree_leaves
 from torch.utils.data import Dataset
+from torchvision.models.detection import FasterRCNN, RetinaNet
+from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from sampling_free.errors import UserError
 from sampling_free.mechanism import ConstantScaling
@@ -75,11 +77,11 @@ def test_sets_bias_and_threshold_and_keeps_them_in_the_checkpoint():
     statistics = fit_prior(model, Pairs(6), num_images=6)
     layer = model.head.classification_head.cls_logits
     torch.testing.assert_close(layer.bias.sigmoid(), torch.full_like(layer.bias, statistics.prior))
-    assert model.score_thresh.item() == pytest.approx(statistics.score_threshold)
+    assert model.score_thresh == pytest.approx(statistics.score_threshold)
     copy = make_sampling_free(tiny.retinanet())
     copy.load_state_dict(model.state_dict())
     assert copy.head.statistics.prior == statistics.prior
-    assert copy.score_thresh.item() == pytest.approx(statistics.score_threshold)
+    assert copy.score_thresh == pytest.approx(statistics.score_threshold)
 
 
 def test_two_stage_sets_the_rpn_bias_and_leaves_the_roi_head():
@@ -88,7 +90,7 @@ def test_two_stage_sets_the_rpn_bias_and_leaves_the_roi_head():
     statistics = fit_prior(model, Pairs(6))
     assert model.rpn.head.cls_logits.bias.sigmoid()[0].item() == pytest.approx(statistics.prior)
     assert torch.equal(model.roi_heads.box_predictor.cls_score.bias, before)
-    assert model.roi_heads.score_thresh.item() == pytest.approx(1e-3)
+    assert model.roi_heads.score_thresh == pytest.approx(1e-3)
 
 
 def test_initial_loss_is_the_formula_s():
@@ -146,7 +148,7 @@ def test_a_number_instead_of_data():
     model = make_sampling_free(tiny.retinanet())
     set_prior(model, 1e-5)
     assert model.head.classification_head.cls_logits.bias[0].item() == pytest.approx(-11.5129, abs=1e-4)
-    assert model.score_thresh.item() == pytest.approx(4e-5)  # pi C
+    assert model.score_thresh == pytest.approx(4e-5)  # pi C
 
 
 @pytest.mark.parametrize(
@@ -170,3 +172,34 @@ def test_what_was_found_is_said_without_logging_set_up(capsys, monkeypatch):
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     fit_prior(make_sampling_free(tiny.retinanet()), Pairs(3))
     assert "Foreground: " in capsys.readouterr().err
+
+
+def test_the_classes_are_those_of_the_head_as_it_is_now():
+    """The fine-tuning recipe: convert, replace the head's classifier, count."""
+    model = make_sampling_free(tiny.retinanet())
+    head = model.head.classification_head
+    anchors, classes = model.anchor_generator.num_anchors_per_location()[0], 7
+    head.cls_logits = torch.nn.Conv2d(head.cls_logits.in_channels, anchors * classes, 3, padding=1)
+    head.num_classes = classes
+    statistics = fit_prior(model, Pairs(4))
+    assert statistics.num_classes == classes
+    fresh = fit_prior(make_sampling_free(tiny.retinanet()), Pairs(4))
+    assert statistics.prior == pytest.approx(fresh.prior * tiny.NUM_CLASSES / classes)
+    assert model.score_thresh == pytest.approx(fresh.score_threshold)
+
+
+@pytest.mark.parametrize(
+    "wrap", [torch.compile, lambda model: torch.nn.DataParallel(model)], ids=["compiled", "wrapped"]
+)
+def test_a_wrapped_model_is_counted_as_the_one_inside(wrap):
+    model = make_sampling_free(tiny.fcos())
+    fit_prior(wrap(model), Pairs(3))
+    assert model.head.statistics.num_images == 3
+
+
+def test_a_threshold_that_a_user_says_stays():
+    model = make_sampling_free(RetinaNet(tiny.backbone(LastLevelP6P7(256, 256), [2, 3, 4]), 4, score_thresh=0.5))
+    fit_prior(model, Pairs(2))
+    assert model.score_thresh == 0.5
+    two_stage = make_sampling_free(FasterRCNN(tiny.backbone(), 4, box_score_thresh=0.3))
+    assert two_stage.roi_heads.score_thresh == 0.3

@@ -24,6 +24,8 @@ class AdaptiveAssigner:
         topk: candidates per level; the paper's k, 9.
     """
 
+    reads_predictions = False
+
     def __init__(self, topk: int = 9) -> None:
         self.topk = topk
 

@@ -22,6 +22,8 @@ class FoveaAssigner:
         span: upper end of a level's range in base edges; the paper's eta squared.
     """
 
+    reads_predictions = False
+
     def __init__(self, shrink: float = 0.4, span: float = 4.0) -> None:
         self.shrink = shrink
         self.span = span

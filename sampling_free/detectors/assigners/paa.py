@@ -65,7 +65,8 @@ class ProbabilisticAssigner:
 
     Which candidates become foreground depends on the predictions, so foreground cannot be counted before training.
     Without predictions all candidates that stay count (of a level those with the highest IoU): an upper bound, two or
-    three times what training then finds, which is where the prior of PAA comes from.
+    three times what training then finds, which is where the prior of PAA comes from. The score threshold follows what
+    training finds.
 
     Args:
         classification: the detector's own classification loss.
@@ -73,6 +74,8 @@ class ProbabilisticAssigner:
         candidate_iou: the least overlap of a candidate.
         ranking: how both losses make the cost; default `SummedCost()`.
     """
+
+    reads_predictions = True
 
     def __init__(
         self,

@@ -12,7 +12,13 @@ BACKGROUND, IGNORED = -1, -2
 
 
 class Assigner(Protocol):
-    """What every assigner answers to."""
+    """What every assigner answers to.
+
+    Attributes:
+        reads_predictions: whether which anchors are foreground depends on the predictions.
+    """
+
+    reads_predictions: bool
 
     def __call__(self, anchors: Anchors, boxes: Tensor, classes: Tensor, predicted: Predicted | None) -> Tensor:
         """Matches `(R,)` for boxes `(M, 4)` of classes `(M,)`; see the package."""

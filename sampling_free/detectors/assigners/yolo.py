@@ -23,6 +23,8 @@ class ResponsibleAssigner:
         ignore_iou: darknet's `ignore_thresh`.
     """
 
+    reads_predictions = False
+
     def __init__(self, ignore_iou: float = 0.7) -> None:
         self.ignore_iou = ignore_iou
 

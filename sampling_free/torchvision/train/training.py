@@ -4,6 +4,7 @@ An iteration is a call of the optimiser, as detectron2 counts; `train.accumulate
 """
 
 import math
+import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -129,7 +130,8 @@ class DetectorTraining(LightningModule):
         metrics = self.evaluator.compute(self.output_dir if self.trainer.is_global_zero else None)
         self.metrics = dict(metrics)
         if self.validation_losses:
-            metrics["validation_loss"] = float(mean_over_processes(torch.stack(self.validation_losses).mean()))
+            mine = float(torch.stack(self.validation_losses).mean())
+            metrics["validation_loss"] = statistics.fmean(gathered(mine))
         step = float(self.global_step)
         self.log_dict(metrics | {"step": step}, logger=self.logger is not None, rank_zero_only=False)
         if "bbox/AP" in metrics:  # else the images have no ground truth
