@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sampling_free.mechanism import fused, sigmoid_cross_entropy_sum
 from sampling_free.mechanism.classification import sigmoid_cross_entropy_sums
@@ -170,6 +171,19 @@ def test_where_the_kernels_fail_a_warning_says_so_once_and_torch_s_operators_ser
         for mine, other, level in zip(ours, theirs, maps, strict=True):
             torch.testing.assert_close(mine, other)
             assert mine.stride() == level.stride()
+
+
+def test_cuda_s_loss_stays_on_cuda_and_refuses_labels_from_elsewhere():
+    """With tensors that only claim to be on a GPU."""
+    with FakeTensorMode():
+        maps = [torch.empty(2, 12, *size, device="cuda", dtype=torch.float16) for size in [(5, 7), (3, 4)]]
+        labels = torch.zeros(2, 3 * 47, device="cuda", dtype=torch.int64)
+        loss = sigmoid_cross_entropy_sum(maps, labels, 4)
+        assert loss.device.type == "cuda" and loss.dtype == torch.float32 and loss.shape == ()
+        gradients = fused.cross_entropy_gradients(torch.ones(2, device="cuda"), maps, labels, 4)
+        assert [(g.device, g.dtype, g.shape) for g in gradients] == [(m.device, m.dtype, m.shape) for m in maps]
+        with pytest.raises(ValueError, match="labels are on cpu, logits on cuda:0"):
+            sigmoid_cross_entropy_sum(maps, labels.cpu(), 4)
 
 
 def test_without_cuda_the_kernels_are_not_even_imported():
