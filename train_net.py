@@ -1,83 +1,9 @@
 #!/usr/bin/env python
-"""Train or evaluate what a LazyConfig file describes, on the host that it names.
+"""Train or evaluate what a LazyConfig file describes; see `sampling_free/commands/train.py`."""
 
-    python train_net.py --config-file configs/torchvision/retinanet_shapes.py train.max_iter=200
-    python train_net.py --config-file ... --resume
-    python train_net.py --config-file ... --eval-only train.init_checkpoint=output/.../checkpoints/best.ckpt
-
-Options are detectron2's. Exit status: 0 done, 2 a mistake that one sentence explains, 3 training diverged,
-130 interrupted.
-"""
-
-import argparse
-import logging
-import os
 import sys
-from collections.abc import Sequence
-from typing import TextIO
 
-from sampling_free import config
-from sampling_free.commands import command_line
-from sampling_free.errors import DivergedError, UserError
-from sampling_free.runs.launch import Launch, engine_of
-
-_KEYS = ("model", "engine", "dataloader", "optimizer", "lr_multiplier", "train")
-
-
-def parser() -> argparse.ArgumentParser:
-    """detectron2's options, no more."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--config-file", required=True, metavar="FILE", help="a LazyConfig file")
-    options.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the output folder")
-    options.add_argument("--eval-only", action="store_true", help="evaluate train.init_checkpoint, or the last one")
-    options.add_argument("--num-gpus", type=int, default=1, help="processes on this machine (CPU ones without CUDA)")
-    options.add_argument("--num-machines", type=int, default=1, help="machines in all")
-    options.add_argument("--machine-rank", type=int, default=0, help="number of this machine, from 0")
-    options.add_argument("--dist-url", default="auto", help="tcp://HOST:PORT of machine 0, for several machines")
-    options.add_argument("opts", nargs=argparse.REMAINDER, metavar="key=value", help="overrides of the config")
-    return options
-
-
-def run(arguments: argparse.Namespace) -> dict[str, float]:
-    """What the command line asks for; returns the metrics."""
-    cfg = config.load(arguments.config_file, arguments.opts, required=_KEYS)
-    launch = Launch(arguments.num_gpus, arguments.num_machines, arguments.machine_rank, arguments.dist_url)
-    engine = engine_of(cfg)
-    if arguments.eval_only:
-        return engine.evaluate(cfg, launch=launch)
-    return engine.train(cfg, resume=arguments.resume, launch=launch)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run, and say mistakes in one sentence."""
-    level = logging.INFO if is_first() else logging.WARNING
-    command_line.quiet()
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
-    try:
-        metrics = run(parser().parse_args(argv))
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except DivergedError as error:
-        say(sys.stderr, f"diverged: {error}\n")
-        return 3
-    except KeyboardInterrupt:
-        say(sys.stderr, "interrupted; --resume goes on from the last checkpoint\n")
-        return 130
-    say(sys.stdout, *(f"{name:24s} {value:6.2f}\n" for name, value in metrics.items()))
-    return 0
-
-
-def is_first() -> bool:
-    """Whether this is the first process of its machine: it speaks where all know the same."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
-
-
-def say(stream: TextIO, *lines: str) -> None:
-    """Write what all processes of a run know, once."""
-    if is_first():
-        stream.writelines(lines)
-
+from sampling_free.commands.train import main
 
 if __name__ == "__main__":
     sys.exit(main())

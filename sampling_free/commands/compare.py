@@ -5,8 +5,8 @@ r"""Train several configs one after the other and set them side by side: table, 
         "Sampling-Free=configs/torchvision/retinanet_shapes.py" -- train.max_iter=400
 
 A row is NAME=CONFIG, or NAME=CONFIG,key=value,... with overrides of its own; overrides after `--` apply to all. Each
-row is a run of train_net.py in a process of its own, so its peak memory is its own, and a run that diverges is a result
-like any other. Reads nothing but what a run folder holds, so rows of both hosts can stand in one table.
+row is a run of the training command in a process of its own, so its peak memory is its own, and a run that diverges is
+a result like any other. Reads nothing but what a run folder holds, so rows of both hosts can stand in one table.
 """
 
 import argparse
@@ -28,8 +28,8 @@ from sampling_free.pictures import read_json, save_comparison
 
 logger = logging.getLogger(__name__)
 
-_TRAIN_NET = Path(__file__).resolve().parents[2] / "train_net.py"
-_DIVERGED, _INTERRUPTED = 3, 130  # exit statuses of train_net.py
+_TRAIN = (sys.executable, "-m", "sampling_free.commands.train")  # a process of its own
+_DIVERGED, _INTERRUPTED = 3, 130  # its exit statuses
 _MARKS = ("<!-- table -->", "<!-- /table -->")
 # what a comparison reads of a run: nothing of a former run may stand in for what this one did not write
 _READ = ("result.json", "metrics.csv", "examples.json", "precision_recall.json")
@@ -99,7 +99,7 @@ class Run:
             return there.is_file() and there.read_text() == resolved.read_text()
 
     def train(self, *, resume: bool = False) -> None:
-        """Runs train_net.py, its progress bar on this terminal.
+        """Runs the training command, its progress bar on this terminal.
 
         Args:
             resume: go on from the last checkpoint, instead of from the beginning.
@@ -110,7 +110,7 @@ class Run:
         if not resume:
             for file in [*_READ, *(path.name for path in self.folder.glob("coco_results_*.json"))]:
                 (self.folder / file).unlink(missing_ok=True)
-        command = [sys.executable, str(_TRAIN_NET), "--config-file", self.config, *(["--resume"] if resume else [])]
+        command = [*_TRAIN, "--config-file", self.config, *(["--resume"] if resume else [])]
         status = subprocess.run([*command, *self.overrides], check=False, stdout=subprocess.DEVNULL).returncode
         if status == _INTERRUPTED:
             raise KeyboardInterrupt

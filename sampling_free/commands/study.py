@@ -41,7 +41,7 @@ from sampling_free.pictures import read_json
 
 logger = logging.getLogger(__name__)
 
-_TRAIN_NET = Path(__file__).resolve().parents[2] / "train_net.py"
+_TRAIN = (sys.executable, "-m", "sampling_free.commands.train")
 _DIVERGED = 3  # exit status of train_net.py
 
 
@@ -193,7 +193,7 @@ def run(study: Study, work: Path, *, processes: int, deadline: float | None = No
 
 def _start(study: Study, job: Job, work: Path) -> subprocess.Popen:
     work.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, str(_TRAIN_NET), "--config-file", job.row.config, *study.overrides(job, work)]
+    command = [*_TRAIN, "--config-file", job.row.config, *study.overrides(job, work)]
     with (work / f"{job.name}.log").open("w") as log:
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment)

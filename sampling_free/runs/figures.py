@@ -20,9 +20,7 @@ class FigureTable:
         self.path = Path(path)
         self.rows: dict[int, dict[str, str]] = {}
         if self.path.is_file():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    self.rows[int(row["step"])] = {name: value for name, value in row.items() if value}
+            self.rows = _whole_rows(self.path.read_text(encoding="utf-8", errors="replace"))
         self.columns = list(dict.fromkeys(["step", *(name for row in self.rows.values() for name in row)]))
 
     def forget_after(self, step: int) -> None:
@@ -52,3 +50,23 @@ class FigureTable:
         partial = self.path.with_name(self.path.name + ".partial")
         partial.write_text(text.getvalue(), encoding="utf-8")
         os.replace(partial, self.path)
+
+
+def _whole_rows(text: str) -> dict[int, dict[str, str]]:
+    """Rows by iteration; one that was torn off by a kill, or holds junk, is left out."""
+    lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    header, *rows = csv.reader(line for line in lines if "\0" not in line) if lines else [[]]
+    whole = {}
+    for row in rows:
+        cells = dict(zip(header, row, strict=False))
+        if len(row) == len(header) and cells.get("step", "").isdecimal() and all(map(_is_figure, row)):
+            whole[int(cells["step"])] = {name: value for name, value in cells.items() if value}
+    return whole
+
+
+def _is_figure(cell: str) -> bool:
+    try:
+        float(cell or 0)
+    except ValueError:
+        return False
+    return True

@@ -1,6 +1,7 @@
 """Which engine runs a config, and on how many processes, in the words of detectron2's command line."""
 
 import importlib
+import warnings
 from dataclasses import dataclass
 from types import ModuleType
 from urllib.parse import urlparse
@@ -69,3 +70,10 @@ def engine_of(cfg: DictConfig) -> ModuleType:
                 f"engine {cfg.engine} needs detectron2, which is not installed: run `make setup-detectron2`"
             ) from error
         raise UserError(f"engine {cfg.engine!r} of the config cannot be imported: {error}") from error
+
+
+def quiet_libraries() -> None:
+    """Ignore what detectron2 asks of torch though it is deprecated: nobody here can change that."""
+    warnings.filterwarnings("ignore", message=".torch.jit.script. is deprecated", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=".broadcast_buffers. is deprecated", category=FutureWarning)
+    warnings.filterwarnings("ignore", message="torch.meshgrid")

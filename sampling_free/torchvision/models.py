@@ -19,7 +19,7 @@ from sampling_free.detectors import DenseDetector, atss, foveabox, paa, yolov3
 from sampling_free.detectors.yolov3 import SMALL_ANCHORS
 from sampling_free.mechanism import bias_of_prior
 from sampling_free.torchvision.dense import IMAGENET_MEAN, IMAGENET_STD, DenseModel
-from sampling_free.torchvision.train.pretraining import resnet10, shapes_resnet10
+from sampling_free.torchvision.pretraining import resnet10, shapes_resnet10
 
 _Model = TypeVar("_Model", bound=nn.Module)
 

@@ -112,8 +112,11 @@ def test_the_prior_is_counted_in_the_data_and_stays_with_the_weights(folder, cap
 
 
 def test_float16_trains_on_a_cpu_and_goes_on_from_a_run_without_it(folder):
-    half = ["train.amp.enabled=true", "train.amp.dtype=fp16", "train.prior=0.01", "train.clip_grad=1"]
-    for overrides, options in (["train.max_iter=1"], ()), (["train.max_iter=4", *half], ["--resume"]):
+    half = ["train.amp.enabled=true", "train.amp.dtype=fp16", "train.clip_grad=1"]
+    for overrides, options in (
+        (["train.max_iter=1", "train.prior=0.01"], ()),
+        (["train.max_iter=4", *half], ["--resume"]),
+    ):
         assert train_net().main(arguments(folder, *overrides, config="fcos_shapes.py", options=options)) == 0
     table = rows(folder)
     assert len(table) == 4 and all(math.isfinite(float(row["total_loss"])) for row in table)
@@ -193,8 +196,8 @@ def test_prediction_is_plain_arrays_on_the_images_pixels(run):
         (["train.checkpointer.period=-1"], "train.checkpointer.period must be a whole number"),
         (["train.amp.enabled=true", "train.amp.dtype=half"], "train.amp.dtype must be bf16 or fp16, not 'half'"),
         (["+optimizer.learning_rate=1"], "optimizer (torch.optim.sgd.SGD)"),
-        (["dataloader.train.total_batch_size=0"], "a total batch of 0 images"),
-        (["train.init_checkpoint=3"], "train.init_checkpoint must be a path, not 3"),
+        (["dataloader.train.total_batch_size=0"], "dataloader.train.total_batch_size must be a whole number"),
+        (["train.init_checkpoint=3"], "train.init_checkpoint must be null or the path of a checkpoint, not 3"),
         (["train.init_checkpoint=nowhere.pth"], "there are no weights at nowhere.pth"),
         (["train.output_dir=/proc/none/run"], "output folder /proc/none/run cannot be written"),
         (["engine=sampling_free.torchvision.train.engine"], "this config's data are detectron2's"),

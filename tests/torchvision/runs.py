@@ -1,10 +1,11 @@
 """A training run small enough for a test: a detector of the shapes configs on 24 generated images of 64 px."""
 
-import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+from sampling_free.commands import train
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "configs" / "torchvision"
@@ -23,11 +24,8 @@ def arguments(folder, *overrides, config="retinanet_shapes.py", options=()):
 
 
 def train_net():
-    """The module train_net.py, which lies outside the package."""
-    spec = importlib.util.spec_from_file_location("train_net", ROOT / "train_net.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """The module of the training command."""
+    return train
 
 
 def failing(capsys, argv, status=2, *, last=True):

@@ -1,6 +1,6 @@
 import csv
 
-from sampling_free.torchvision.train.logs import CsvLog
+from sampling_free.torchvision.train.csv_log import CsvLog
 
 
 def read(path):

@@ -5,14 +5,15 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from torch import nn
 
 from sampling_free.detectron2.checkpoints import PARTS
 from sampling_free.detectron2.train.training import check_weights
 from sampling_free.errors import UserError
-from sampling_free.runs.folder import save_whole
+from sampling_free.runs.checkpoints import read_checkpoint
+from sampling_free.runs.folder import older_of, save_whole
+from sampling_free.runs.optimizer import give_settings, settings_of
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class RunCheckpointer(DetectionCheckpointer):
     def __init__(self, model: nn.Module, folder: str | Path = "", **checkpointables: Any) -> None:
         super().__init__(model, str(folder), **checkpointables)
         self._is_strict = True
+        self._saved: Any = None  # iteration of last.pth: it may be written before and after its evaluation
 
     def save(self, name: str, **kwargs: Any) -> None:
         """Write `<name>.pth`, at once or not at all.
@@ -42,7 +44,10 @@ class RunCheckpointer(DetectionCheckpointer):
         if self.save_dir and self.save_to_disk:
             content = {"model": self.model.state_dict()}
             content |= {key: value.state_dict() for key, value in self.checkpointables.items()}
-            save_whole(content | kwargs, Path(self.save_dir) / f"{name}.pth")
+            path = Path(self.save_dir) / f"{name}.pth"
+            keeps = name == "last" and kwargs.get("iteration") != self._saved
+            save_whole(content | kwargs, path, keep_as=older_of(path) if keeps else None)
+            self._saved = kwargs.get("iteration") if name == "last" else self._saved
 
     def has_checkpoint(self) -> bool:
         """Whether a run can go on from here."""
@@ -84,32 +89,42 @@ class RunCheckpointer(DetectionCheckpointer):
         rest = self.load(path, checkpointables=[])
         if "trainer" not in rest:
             raise UserError(f"{path} holds weights but no training state, so a run cannot resume from it")
+        trainer = self.checkpointables["trainer"]
+        settings = settings_of(trainer.optimizer)
         try:
-            self.checkpointables["trainer"].load_state_dict(rest["trainer"])
+            trainer.load_state_dict(rest["trainer"])
         except ValueError as error:  # of torch's optimiser
             raise UserError(f"{path}: the optimiser's state is of another model ({error})") from error
+        give_settings(trainer.optimizer, settings)
         return int(rest["trainer"]["iteration"]) + 1
 
     def _require(self, path: str) -> None:
-        if "://" not in path and not Path(path.partition("?")[0]).is_file():
-            raise UserError(f"there are no weights at {path}; check the path")
+        name = path.partition("?")[0]
+        if "://" not in name:
+            if not Path(name).is_file():
+                raise UserError(f"there are no weights at {path}; check the path")
+            return
+        try:
+            self.path_manager.get_local_path(name)
+        except Exception as error:  # of the network, or of a catalogue that lacks the name
+            raise UserError(f"weights {path} cannot be fetched ({type(error).__name__}: {error})") from error
+        if not Path(self.path_manager.get_local_path(name)).is_file():
+            raise UserError(f"there are no weights at {path}: detectron2 knows no such address")
 
     def _load_file(self, filename: str) -> Any:
         if filename.endswith(".pkl"):
             _refuse_code(filename)
-        content = super()._load_file(filename)
+        if filename.endswith(".pyth"):
+            content = read_checkpoint(filename)
+            content = {"model": content.get("model_state"), "matching_heuristics": True}
+        else:
+            content = super()._load_file(filename)
         if not isinstance(content.get("model"), dict):
             raise UserError(f"{filename} is no checkpoint: it holds no weights by name")
         return content
 
     def _torch_load(self, f: str) -> Any:
-        try:
-            content = torch.load(f, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-            raise UserError(f"{f} is no checkpoint that can be read safely: {str(error).splitlines()[0]}") from error
-        if not isinstance(content, dict):
-            raise UserError(f"{f} is no checkpoint: it holds a {type(content).__name__}")
-        return content
+        return read_checkpoint(f)
 
     def load(self, path: str, checkpointables: list[str] | None = None) -> Any:
         """detectron2's; the file's name is kept for messages."""
@@ -159,6 +174,8 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 def _refuse_code(path: str) -> None:
+    if not Path(path).stat().st_size:
+        raise UserError(f"{path} is no checkpoint: it is empty")
     try:
         with open(path, "rb") as file:
             _ArraysOnly(file, encoding="latin1").load()

@@ -14,13 +14,13 @@ from detectron2.evaluation import COCOEvaluator, inference_on_dataset
 from detectron2.evaluation.testing import flatten_results_dict
 from detectron2.structures import BoxMode
 from detectron2.utils.registry import locate
-from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from torch import nn
 
 from sampling_free import config
 from sampling_free.detectron2.train.loading import require_registered
 from sampling_free.errors import UserError
+from sampling_free.runs.curves import write_curves
 
 logger = logging.getLogger(__name__)
 
@@ -80,24 +80,9 @@ class CocoEvaluator(COCOEvaluator):
             classes = class_names if class_names is not None and len(class_names) > 1 else ()
             return dict.fromkeys([*_METRICS[iou_type], *(f"AP-{name}" for name in classes)], 0.0)
         if iou_type == "bbox" and self._folder is not None:
-            self._write_curves(coco_eval, class_names or [])
+            write_curves(self._folder, coco_eval, list(class_names or []))
         results = super()._derive_coco_results(coco_eval, iou_type, class_names)
         return {name: value for name, value in results.items() if np.isfinite(value)}
-
-    def _write_curves(self, coco_eval: Any, class_names: Iterable[str]) -> None:
-        assert self._folder is not None
-        precision = np.asarray(coco_eval.eval["precision"])[:, :, :, 0, -1]
-        curves = {
-            "recall": np.asarray(coco_eval.params.recThrs).tolist(),
-            "mean over IoU": _curve(precision),
-            "IoU 0.5": _curve(precision[:1]),
-            "classes at IoU 0.5": {
-                name: _curve(precision[:1, :, index : index + 1])
-                for index, name in enumerate(class_names)
-                if precision[0, :, index].max() > -1
-            },
-        }
-        (self._folder / "precision_recall.json").write_text(json.dumps(curves))
 
 
 def evaluator_of(node: Any, folder: Path, name: str) -> Any:
@@ -178,9 +163,3 @@ def _index(content: dict[str, Any]) -> COCO:
     with contextlib.redirect_stdout(io.StringIO()):
         coco.createIndex()
     return coco
-
-
-def _curve(precision: NDArray[np.floating]) -> list[float]:
-    """Precision at each recall, mean over thresholds and the categories that have ground truth."""
-    known = np.ma.masked_less(precision, 0)
-    return known.mean(axis=(0, 2)).filled(0).tolist()

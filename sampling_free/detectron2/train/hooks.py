@@ -3,13 +3,23 @@
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from detectron2.engine import HookBase, hooks
-from detectron2.utils.events import EventWriter, get_event_storage
+from detectron2.utils import comm
+from detectron2.utils.events import (
+    CommonMetricPrinter,
+    EventWriter,
+    JSONWriter,
+    TensorboardXWriter,
+    get_event_storage,
+)
 from tqdm import tqdm
 
+from sampling_free.detectron2.train.checkpointer import RunCheckpointer
+from sampling_free.detectron2.train.options import Options
 from sampling_free.runs.figures import FigureTable
 from sampling_free.runs.stopwatch import Stopwatch
 
@@ -63,6 +73,22 @@ class LastCheckpointer(hooks.PeriodicCheckpointer):
     def after_train(self) -> None:
         """Write it when all iterations are done."""
         self.checkpointer.save("last", iteration=self.trainer.max_iter - 1)
+
+
+class BeforeEvaluation(HookBase):
+    """Writes `last.pth` before the last iteration is evaluated: what that meets must not cost the training.
+
+    Args:
+        checkpointer: of the run.
+    """
+
+    def __init__(self, checkpointer: RunCheckpointer) -> None:
+        self.checkpointer = checkpointer
+
+    def after_step(self) -> None:
+        """Write it after the last iteration."""
+        if self.trainer.iter + 1 == self.trainer.max_iter:
+            self.checkpointer.save("last", iteration=self.trainer.iter)
 
 
 class PeriodicWriter(hooks.PeriodicWriter):
@@ -155,3 +181,49 @@ def _iteration(line: str) -> float:
         return json.loads(line)["iteration"]
     except (ValueError, KeyError):  # cut off in the middle
         return float("inf")
+
+
+def hooks_of(
+    options: Options,
+    stopwatch: Stopwatch,
+    schedule: Any,
+    evaluate: Callable[[], dict[str, float]],
+    checkpointer: RunCheckpointer,
+    writers: list[EventWriter],
+) -> list[HookBase]:
+    """The hooks of a run, in an order in which each knows what those before it did.
+
+    Args:
+        options: `train` of the config.
+        stopwatch: times the iterations.
+        schedule: of the learning rate.
+        evaluate: returns the model's metrics.
+        checkpointer: of the run.
+        writers: of figures; may be filled later.
+    """
+    chosen: list[Any] = [
+        Timing(stopwatch),
+        hooks.IterationTimer(),
+        hooks.LRScheduler(scheduler=schedule),
+        hooks.EvalHook(options.eval_period, evaluate),
+    ]
+    if comm.is_main_process():
+        # before the evaluation of the last iteration, which must not cost the training, and after it
+        chosen.insert(3, BeforeEvaluation(checkpointer))
+        chosen += [
+            BestCheckpointer(options.eval_period, checkpointer, "bbox/AP", file_prefix="best"),
+            PeriodicWriter(writers, options.log_period, options.eval_period),
+            LastCheckpointer(checkpointer, options.checkpoint_period),
+        ]
+    return chosen
+
+
+def writers_of(options: Options, folder: Path, table: FigureTable, start: int) -> list[EventWriter]:
+    """What writes the figures of a run, from an iteration on: terminal, `metrics.csv`, `metrics.json`, TensorBoard."""
+    speaking = Bar(start, options.max_iter) if sys.stderr.isatty() else CommonMetricPrinter(options.max_iter)
+    return [
+        speaking,
+        TableWriter(table, options.log_period, options.max_iter),
+        JSONWriter(str(folder / "metrics.json")),
+        TensorboardXWriter(str(folder / "tensorboard")),
+    ]

@@ -29,59 +29,58 @@ _CHECKPOINTER = {"period": whole(0, "a whole number; 0 writes checkpoints/last.p
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(options.Options):
     """`train` of a config, checked.
 
     Attributes:
-        output_dir: of the run.
-        init_checkpoint: weights to start from, or to evaluate; "" for none.
-        max_iter: iterations.
-        eval_period: iterations between evaluations, 0 for the last one alone.
-        log_period: iterations between rows of metrics.csv.
-        checkpoint_period: iterations between writes of last.pth, 0 for the end alone.
-        seed: of weights, data order, augmentation and everything random in the model.
-        clip_grad: largest norm of the gradient, or None.
-        prior: "auto", a number or None.
         device: "cuda" or "cpu".
         half: data type of mixed precision, or None.
         ddp: arguments of detectron2's `create_ddp_model`.
     """
 
-    output_dir: str
-    init_checkpoint: str
-    max_iter: int
-    eval_period: int
-    log_period: int
-    checkpoint_period: int
-    seed: int
-    clip_grad: float | None
-    prior: str | float | None
     device: str
     half: torch.dtype | None
     ddp: Mapping[str, Any]
 
     @classmethod
-    def of(cls, train: DictConfig, launch: Launch) -> "Options":
+    def of(cls, train: Mapping[str, Any], launch: Launch) -> "Options":
         """Compare a config's `train` with what this machine and this engine can do.
 
         Raises:
             UserError: a key is missing or its value makes no sense; it names the key.
         """
-        node: Any = OmegaConf.merge(_DEFAULTS, OmegaConf.to_container(train, resolve=True))
-        for name in ("output_dir", "init_checkpoint"):
-            if not isinstance(node.get(name), str):
-                raise UserError(f"train.{name} must be a path, not {node.get(name)!r}")
+        node = _DEFAULTS | dict(train)
         options.check_options(node, options.SHARED)
-        options.check_options(node.amp, _AMP, where="train.amp")
-        options.check_options(node.checkpointer, _CHECKPOINTER, where="train.checkpointer")
-        if node.device not in ("cuda", "cpu"):
-            raise UserError(f"train.device must be cuda (the CPU where there is none) or cpu, not {node.device!r}")
+        for name, rules in (("amp", _AMP), ("checkpointer", _CHECKPOINTER), ("ddp", {})):
+            if not isinstance(node[name], Mapping):
+                raise UserError(f"train.{name} must be a mapping of keys to values, not {node[name]!r}")
+            node[name] = _DEFAULTS[name] | dict(node[name])
+            options.check_options(node[name], rules, where=f"train.{name}")
+        if node["device"] not in ("cuda", "cpu"):
+            raise UserError(f"train.device must be cuda (the CPU where there is none) or cpu, not {node['device']!r}")
         options.check_devices(launch)
-        shared = {name: node[name] for name in ("output_dir", "init_checkpoint", *options.SHARED)}
         return cls(
-            **shared,
-            checkpoint_period=node.checkpointer.period,
-            device="cuda" if node.device == "cuda" and torch.cuda.is_available() else "cpu",
-            half=_HALF[node.amp.dtype] if node.amp.enabled else None,
-            ddp=dict(node.ddp),
+            output_dir=node.get("output_dir", ""),
+            **{name: node[name] for name in options.SHARED},
+            checkpoint_period=node["checkpointer"]["period"],
+            device="cuda" if node["device"] == "cuda" and torch.cuda.is_available() else "cpu",
+            half=_HALF[node["amp"]["dtype"]] if node["amp"]["enabled"] else None,
+            ddp=dict(node["ddp"]),
+        )
+
+
+def refuse_other_classes(model: Any, cfg: DictConfig, categories: list[str], key: str) -> None:
+    """Check that the model has as many classes as the data.
+
+    Raises:
+        UserError: it has not.
+    """
+    num_classes = getattr(getattr(model, "roi_heads", model), "num_classes", None)
+    owners = ("model", "model.roi_heads", "model.head")
+    path = next((p for p in owners if "num_classes" in (OmegaConf.select(cfg, p) or {})), "model")
+    if categories and num_classes is not None and num_classes != len(categories):
+        raise UserError(
+            f"{key} has {len(categories)} categories ({', '.join(categories[:5])}"
+            f"{', ...' if len(categories) > 5 else ''}), but the model was built with {path}.num_classes="
+            f"{num_classes}; set {path}.num_classes={len(categories)}"
         )

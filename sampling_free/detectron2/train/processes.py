@@ -18,9 +18,8 @@ import torch.distributed
 from detectron2.engine import launch as start_processes
 from detectron2.utils import comm
 
-from sampling_free.commands import command_line
 from sampling_free.errors import DivergedError, UserError
-from sampling_free.runs.launch import Launch
+from sampling_free.runs.launch import Launch, quiet_libraries
 
 _INTERRUPTED = 130
 
@@ -73,7 +72,7 @@ def _join_torchrun() -> None:
 def _report(place: Path, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     """Runs in a started process: leaves its result, or its error, in a file named by its rank on this machine."""
     rank = comm.get_local_rank()
-    command_line.quiet()
+    quiet_libraries()
     level = logging.INFO if rank == 0 else logging.WARNING
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     status = 0

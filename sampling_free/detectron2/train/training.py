@@ -1,5 +1,6 @@
 """One training step: detectron2's, with a seed of its own, mixed precision on any device, and a look at the losses."""
 
+import contextlib
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -12,9 +13,8 @@ from torch import Tensor, nn
 
 from sampling_free.errors import DivergedError
 from sampling_free.mechanism.processes import gathered, mean_over_processes
+from sampling_free.runs.flow import ADVICE
 from sampling_free.runs.stream import mixed_seed, seed_all
-
-_ADVICE = "lower the learning rate, lengthen the warm-up, or clip gradients (train.clip_grad)"
 
 
 class DetectorTrainer(SimpleTrainer):
@@ -86,7 +86,7 @@ class DetectorTrainer(SimpleTrainer):
         raise self._diverged(next(filter(None, gathered(found)), "the sum of losses is not finite"))
 
     def _diverged(self, found: str) -> DivergedError:
-        return DivergedError(f"training diverged in iteration {self.iter + 1}: {found}; {_ADVICE}")
+        return DivergedError(f"training diverged in iteration {self.iter + 1}: {found}; {ADVICE}")
 
     def after_train(self) -> None:
         """The hooks' ends; after a failure only the writers', for detectron2's hooks take its last iteration for done.
@@ -95,6 +95,9 @@ class DetectorTrainer(SimpleTrainer):
         """
         if self.iter < self.max_iter:
             self._hooks: list[Any] = [hook for hook in self._hooks if isinstance(hook, PeriodicWriter)]
+            with contextlib.suppress(Exception):  # what the run failed of matters, not what writers make of that
+                super().after_train()
+            return
         super().after_train()
 
     def state_dict(self) -> dict[str, Any]:
@@ -119,7 +122,7 @@ def check_weights(model: nn.Module, iteration: int) -> None:
     if wrong:
         raise DivergedError(
             f"training diverged: after iteration {iteration} weights are not finite, "
-            f"{wrong[0].removeprefix('module.')} first; {_ADVICE}"
+            f"{wrong[0].removeprefix('module.')} first; {ADVICE}"
         )
 
 

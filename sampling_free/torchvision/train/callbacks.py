@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import TQDMProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from sampling_free.errors import DivergedError
-from sampling_free.runs.folder import save_whole
+from sampling_free.runs.flow import ADVICE
+from sampling_free.runs.folder import older_of, save_whole
 from sampling_free.runs.stopwatch import Stopwatch
 
 
@@ -68,11 +69,20 @@ class Timing(Callback):
         self.stopwatch.stop(trainer.global_step)
 
 
+class Patience(EarlyStopping):
+    """Lightning's, whose patience is the config's also in a resumed run."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """What was saved, but for the patience."""
+        super().load_state_dict(state_dict | {"patience": self.patience})
+
+
 class Checkpoints(Callback):
     """`last.ckpt`, to resume from, and `best.ckpt`, of the highest bbox/AP; also evaluates the last iteration.
 
     Where an iteration is evaluated, `last.ckpt` is written after that: a resumed run then knows of it, and neither
-    evaluates twice nor forgets which AP was the best. Stands last among the callbacks, whose state it saves.
+    evaluates twice nor forgets which AP was the best. The last iteration's is written before its evaluation, too.
+    Stands last among the callbacks, whose state it saves.
 
     Args:
         folder: where the files lie.
@@ -101,6 +111,8 @@ class Checkpoints(Callback):
         evaluates = trainer.global_step % self.eval_period == 0
         if trainer.global_step == trainer.max_steps and not evaluates:
             trainer.should_stop = evaluates = True  # before it stops, the trainer evaluates
+        if trainer.global_step == trainer.max_steps:
+            self._save(trainer, "last")  # what the evaluation meets must not cost the training
         if not evaluates and self._due(trainer):
             self._save(trainer, "last")
 
@@ -128,8 +140,7 @@ class Checkpoints(Callback):
         if wrong:
             raise DivergedError(
                 f"training diverged: after iteration {trainer.global_step} weights are not finite, "
-                f"{wrong[0].removeprefix('model.')} first; lower the learning rate, lengthen the warm-up, "
-                f"or clip gradients (train.clip_grad)"
+                f"{wrong[0].removeprefix('model.')} first; {ADVICE}"
             )
         trainer.save_checkpoint(self.folder / f"{name}.ckpt")
 
@@ -141,5 +152,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write `checkpoint` to `path`, at once or not at all."""
-        save_whole(checkpoint, path)
+        """Write `checkpoint` to `path`, at once or not at all; the last but one of a run is kept."""
+        path, step = Path(path), checkpoint.get("global_step")
+        keep_as = older_of(path) if path.stem == "last" and step != self._step else None
+        save_whole(checkpoint, path, keep_as=keep_as)
+        self._step = step if path.stem == "last" else self._step
+
+    _step: Any = None  # of the last checkpoint; the same iteration may be written before and after its evaluation

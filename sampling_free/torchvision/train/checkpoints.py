@@ -1,14 +1,13 @@
 """Reading checkpoints: ours, or a bare state dict of torchvision's. They are data: nothing in them is run."""
 
 import logging
-import pickle
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from sampling_free.errors import UserError
+from sampling_free.runs.checkpoints import read_checkpoint
 from sampling_free.torchvision.train.datasets import DetectionDataset
 
 logger = logging.getLogger(__name__)
@@ -22,7 +21,7 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     Raises:
         UserError: no such file, not a checkpoint, or of another model; it names the first parameters that differ.
     """
-    content = _read(Path(path))
+    content = read_checkpoint(path)
     state = content.get("state_dict", content.get("model", content))
     if all(name.startswith(_PREFIX) for name in state):
         state = {name.removeprefix(_PREFIX): value for name, value in state.items()}
@@ -38,7 +37,7 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
 
 def iteration_of(path: Path) -> int:
     """Iterations that a run's checkpoint has behind it."""
-    content = _read(path)
+    content = read_checkpoint(path)
     if "global_step" not in content:
         raise UserError(f"{path} holds weights but no training state, so a run cannot resume from it")
     return int(content["global_step"])
@@ -67,18 +66,6 @@ def _num_classes(model: Any) -> int | None:
         return getattr(model.head, "classification_head", model.head).num_classes
     classifier = getattr(model.roi_heads.box_predictor, "cls_score", None)
     return None if classifier is None else classifier.out_features
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(f"there are no weights at {path}; check the path") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise UserError(f"{path} is no checkpoint that can be read safely: {str(error).splitlines()[0]}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is no checkpoint: it holds a {type(content).__name__}")
-    return content
 
 
 def _differing(model: nn.Module, state: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sampling_free.errors import UserError
 from sampling_free.mechanism.processes import gathered
+from sampling_free.runs.curves import write_curves
 from sampling_free.torchvision.train.datasets import DetectionDataset
 
 logger = logging.getLogger(__name__)
@@ -128,18 +129,7 @@ class CocoEvaluator:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"coco_results_{kind}.json").write_text(json.dumps([_result(result, kind) for result in results]))
         if kind == "bbox" and evaluation is not None:
-            precision = evaluation.eval["precision"][:, :, :, 0, -1]
-            curves = {
-                "recall": evaluation.params.recThrs.tolist(),
-                "mean over IoU": _curve(precision),
-                "IoU 0.5": _curve(precision[:1]),
-                "classes at IoU 0.5": {
-                    category: _curve(precision[:1, :, index : index + 1])
-                    for index, category in enumerate(self.dataset.categories)
-                    if precision[0, :, index].max() > -1
-                },
-            }
-            (folder / "precision_recall.json").write_text(json.dumps(curves))
+            write_curves(folder, evaluation, self.dataset.categories)
 
 
 def _backend(name: str) -> tuple[type, type]:
@@ -167,9 +157,3 @@ def _result(result: dict[str, Any], kind: str) -> dict[str, Any]:
 def _mean(precision: NDArray[np.floating]) -> float:
     known = precision[precision > -1]
     return float(known.mean()) if known.size else -1.0
-
-
-def _curve(precision: NDArray[np.floating]) -> list[float]:
-    """Precision at each recall, mean over thresholds and the categories that have ground truth."""
-    known = np.ma.masked_less(precision, 0)
-    return known.mean(axis=(0, 2)).filled(0).tolist()

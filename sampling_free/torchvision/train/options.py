@@ -1,7 +1,10 @@
-"""What `train` of a config may hold on this host, refused before anything is loaded where it makes no sense."""
+"""What `train` of a config holds on this host, refused before anything is loaded where it makes no sense."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from omegaconf import DictConfig
 
 from sampling_free.errors import UserError
 from sampling_free.runs import options
@@ -19,13 +22,33 @@ _RULES = options.SHARED | {
 }
 
 
-def check_options(train: DictConfig, launch: Launch) -> None:
-    """Compare a config's `train` with what this machine and this engine can do.
+@dataclass(frozen=True)
+class Options(options.Options):
+    """`train` of a config, checked.
 
-    Raises:
-        UserError: a key is missing or its value makes no sense; it names the key.
+    Attributes:
+        accumulate: batches that make an iteration.
+        precision: Lightning's name of it.
+        ema: decay of an average of the weights, or None.
+        patience: evaluations without a better AP after which the run stops, or None.
+        validation_loss: whether the losses of the evaluation's images are computed too.
     """
-    options.check_options(train, _RULES)
-    if train.precision == "16-mixed" and not torch.cuda.is_available():
-        raise UserError('train.precision="16-mixed" needs a CUDA device; on a CPU "bf16-mixed" works')
-    options.check_devices(launch)
+
+    accumulate: int
+    precision: Any
+    ema: float | None
+    patience: int | None
+    validation_loss: bool
+
+    @classmethod
+    def of(cls, train: Mapping[str, Any], launch: Launch) -> "Options":
+        """Compare a config's `train` with what this machine and this engine can do.
+
+        Raises:
+            UserError: a key is missing or its value makes no sense; it names the key.
+        """
+        options.check_options(train, _RULES)
+        if train["precision"] == "16-mixed" and not torch.cuda.is_available():
+            raise UserError('train.precision="16-mixed" needs a CUDA device; on a CPU "bf16-mixed" works')
+        options.check_devices(launch)
+        return cls(output_dir=train.get("output_dir", ""), **{name: train[name] for name in _RULES})

@@ -16,6 +16,8 @@ from torch.utils.data import DataLoader
 
 from sampling_free.errors import DivergedError
 from sampling_free.mechanism.processes import gathered, mean_over_processes
+from sampling_free.runs.flow import ADVICE
+from sampling_free.runs.optimizer import give_settings, settings_of
 from sampling_free.runs.stream import mixed_seed
 from sampling_free.torchvision.logged import logged_values
 from sampling_free.torchvision.train.evaluation import CocoEvaluator
@@ -76,6 +78,16 @@ class DetectorTraining(LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, multiplier)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def on_train_start(self) -> None:
+        """The optimiser's settings are the config's: those in the checkpoint of a resumed run may be others."""
+        optimizer: Any = self.trainer.optimizers[0]
+        schedule: Any = self.trainer.lr_scheduler_configs[0].scheduler
+        settings = settings_of(self.make_optimizer(self.model))
+        give_settings(optimizer, settings)
+        schedule.base_lrs = [values["initial_lr"] for values in settings]
+        for group, multiplier in zip(optimizer.param_groups, schedule.lr_lambdas, strict=True):
+            group["lr"] = group["initial_lr"] * multiplier(schedule.last_epoch)
+
     def train_dataloader(self) -> DataLoader:
         """The stream from the first batch that has not trained yet."""
         return self.train_data(self.global_step * self.trainer.accumulate_grad_batches)
@@ -130,10 +142,7 @@ class DetectorTraining(LightningModule):
         images = [int(target["image_id"]) for target in targets]
         found = f"{', '.join(wrong)} of images {images} is not finite" if wrong else ""
         found = next(filter(None, gathered(found)), "the sum of losses is not finite")
-        raise DivergedError(
-            f"training diverged in iteration {self.global_step + 1}: {found}; "
-            f"lower the learning rate, lengthen the warm-up, or clip gradients (train.clip_grad)"
-        )
+        raise DivergedError(f"training diverged in iteration {self.global_step + 1}: {found}; {ADVICE}")
 
     def _log_step(self, losses: dict[str, Tensor], total: Tensor, batch_size: int) -> None:
         scaled = {name: loss.detach() for name, loss in losses.items()}
