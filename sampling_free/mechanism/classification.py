@@ -53,7 +53,7 @@ def sigmoid_cross_entropy_sums(logits: Sequence[Tensor], labels: Tensor, num_cla
     if not len(logits):
         return torch.zeros(len(labels), device=labels.device)
     if logits[0].is_cuda:
-        return fused.cross_entropy_sums(list(logits), labels, num_classes)
+        return fused.image_sums(list(logits), labels, num_classes)
     return torch.stack(
         [
             _LevelCrossEntropySums.apply(level, labels_per_level, num_classes)
