@@ -39,7 +39,7 @@ def sigmoid_cross_entropy_sum(logits: Tensor | Sequence[Tensor], labels: Tensor,
         Scalar, float32 (float64 for float64 logits) under any autocast.
 
     Raises:
-        ValueError: shapes of logits and labels do not fit each other.
+        ValueError: shapes or devices of logits and labels do not fit each other.
     """
     if isinstance(logits, Tensor):
         # rows are the map of one image that is M places high, channels last
@@ -53,7 +53,7 @@ def sigmoid_cross_entropy_sums(logits: Sequence[Tensor], labels: Tensor, num_cla
     if not len(logits):
         return torch.zeros(len(labels), device=labels.device)
     if logits[0].is_cuda:
-        return fused.cross_entropy_sums(list(logits), labels, num_classes)
+        return fused.image_sums(list(logits), labels, num_classes)
     return torch.stack(
         [
             _LevelCrossEntropySums.apply(level, labels_per_level, num_classes)
@@ -91,6 +91,8 @@ def _check(logits: Sequence[Tensor], labels: Tensor, num_classes: int) -> list[i
         )
     if labels.is_floating_point():
         raise ValueError(f"labels must be integers, not {labels.dtype}")
+    if len(logits) and labels.device != logits[0].device:
+        raise ValueError(f"labels are on {labels.device}, logits on {logits[0].device}")
     return counts
 
 

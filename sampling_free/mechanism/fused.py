@@ -2,7 +2,8 @@
 
 The operator launches the Triton kernels of `kernels`, one a level, and never waits for the device. Where Triton or its
 compiler fails it warns once and works the same sums out with torch's operators; `SAMPLING_FREE_KERNELS=0` in the
-environment chooses those.
+environment chooses those. Called from Python, the two passes are a plain autograd function: a custom operator, which
+torch.compile needs, costs a millisecond to call.
 """
 
 import os
@@ -13,13 +14,34 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 broken: list[str] = []  # what Triton failed with, in this process
 
 
-@torch.library.custom_op("sampling_free::cross_entropy_sums", mutates_args=())
-def cross_entropy_sums(logits: Sequence[Tensor], labels: Tensor, num_classes: int) -> Tensor:
+def image_sums(logits: Sequence[Tensor], labels: Tensor, num_classes: int) -> Tensor:
+    """`cross_entropy_sums`, by the shortest way that there is."""
+    if torch.compiler.is_compiling():
+        return cross_entropy_sums(logits, labels, num_classes)
+    return _ImageSums.apply(labels, num_classes, *logits)
+
+
+class _ImageSums(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, labels: Tensor, num_classes: int, *logits: Tensor) -> Tensor:
+        ctx.save_for_backward(labels, *logits)
+        ctx.num_classes = num_classes
+        return _sums(logits, labels, num_classes)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        labels, *logits = ctx.saved_tensors
+        return None, None, *_gradients(grad, logits, labels, ctx.num_classes)
+
+
+def _sums(logits: Sequence[Tensor], labels: Tensor, num_classes: int) -> Tensor:
     """Sums over the examples of each image, `(N,)`, float32 (float64 for float64 logits).
 
     Args:
@@ -34,8 +56,7 @@ def cross_entropy_sums(logits: Sequence[Tensor], labels: Tensor, num_classes: in
     return total.to(torch.promote_types(logits[0].dtype, torch.float32))
 
 
-@torch.library.custom_op("sampling_free::cross_entropy_gradients", mutates_args=())
-def cross_entropy_gradients(grad: Tensor, logits: Sequence[Tensor], labels: Tensor, num_classes: int) -> list[Tensor]:
+def _gradients(grad: Tensor, logits: Sequence[Tensor], labels: Tensor, num_classes: int) -> list[Tensor]:
     """Gradients of the raw maps for `grad` `(N,)`, each in its map's dtype and memory format."""
     gradients = iter(
         [
@@ -44,6 +65,10 @@ def cross_entropy_gradients(grad: Tensor, logits: Sequence[Tensor], labels: Tens
         ]
     )
     return [next(gradients) if level.numel() else torch.empty_like(level) for level in logits]
+
+
+cross_entropy_sums = torch.library.custom_op("sampling_free::cross_entropy_sums", _sums, mutates_args=())
+cross_entropy_gradients = torch.library.custom_op("sampling_free::cross_entropy_gradients", _gradients, mutates_args=())
 
 
 @cross_entropy_sums.register_fake

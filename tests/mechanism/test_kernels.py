@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sampling_free.mechanism import fused, sigmoid_cross_entropy_sum
 from sampling_free.mechanism.classification import sigmoid_cross_entropy_sums
@@ -32,7 +33,7 @@ def check(sizes, anchors, classes, images=1, dtype=torch.float32, channels_last=
     labels = torch.randint(-1, classes + 1, (images, examples), generator=random)
     ours = [level.clone().requires_grad_() for level in maps]
     theirs = [level.float().requires_grad_() for level in maps]
-    sums = fused.cross_entropy_sums(ours, labels, classes)
+    sums = fused.image_sums(ours, labels, classes)
     expected = sigmoid_cross_entropy_sum(theirs, labels, classes)
     assert sums.shape == (images,) and sums.dtype == torch.float32
     torch.testing.assert_close(sums.sum(), expected, rtol=1e-6, atol=1e-6)
@@ -61,14 +62,14 @@ if sys.argv[1] == "coco":
     turned = torch.randn(2, 3, 5, 4).transpose(2, 3).requires_grad_()  # dense in neither of the two ways
     labels = torch.randint(-1, 4, (2, 20))
     grads = [torch.autograd.grad(loss([turned], labels, 3).sum(), turned)[0] for loss in
-             (fused.cross_entropy_sums, sigmoid_cross_entropy_sum)]
+             (fused.image_sums, sigmoid_cross_entropy_sum)]
     torch.testing.assert_close(*grads)
     rare = torch.full((1, 1, 64, 64), -30.0)  # log(1 + e) of 9e-14, which 1 + e alone rounds to 0
     found = fused.cross_entropy_sums([rare], torch.ones(1, 4096, dtype=torch.int64), 1).item()
     assert abs(found / (4096 * 9.357622968839299e-14) - 1) < 1e-5, found
 elif sys.argv[1] == "compiled":  # one graph, forward and backward: the registered operators say their shapes
     def step(x, weight, labels):
-        return fused.cross_entropy_sums([x * weight], labels, 3).sum()
+        return fused.image_sums([x * weight], labels, 3).sum()
 
     x, labels = torch.randn(2, 6, 4, 5), torch.randint(-1, 4, (2, 40))
     gradients = []
@@ -162,7 +163,7 @@ def test_where_the_kernels_fail_a_warning_says_so_once_and_torch_s_operators_ser
             contextlib.nullcontext() if fused.broken else pytest.warns(UserWarning, match="without its Triton")
         )
         with expectation:
-            sums = fused.cross_entropy_sums(maps, labels, 3)
+            sums = fused.image_sums(maps, labels, 3)
         expected = sigmoid_cross_entropy_sums(maps, labels, 3)
         torch.testing.assert_close(sums, expected)
         weights = torch.tensor([0.5, 2.0])
@@ -170,6 +171,19 @@ def test_where_the_kernels_fail_a_warning_says_so_once_and_torch_s_operators_ser
         for mine, other, level in zip(ours, theirs, maps, strict=True):
             torch.testing.assert_close(mine, other)
             assert mine.stride() == level.stride()
+
+
+def test_cuda_s_loss_stays_on_cuda_and_refuses_labels_from_elsewhere():
+    """With tensors that only claim to be on a GPU."""
+    with FakeTensorMode():
+        maps = [torch.empty(2, 12, *size, device="cuda", dtype=torch.float16) for size in [(5, 7), (3, 4)]]
+        labels = torch.zeros(2, 3 * 47, device="cuda", dtype=torch.int64)
+        sums = fused.cross_entropy_sums(maps, labels, 4)
+        assert sums.device.type == "cuda" and sums.dtype == torch.float32 and sums.shape == (2,)
+        gradients = fused.cross_entropy_gradients(torch.ones(2, device="cuda"), maps, labels, 4)
+        assert [(g.device, g.dtype, g.shape) for g in gradients] == [(m.device, m.dtype, m.shape) for m in maps]
+        with pytest.raises(ValueError, match="labels are on cpu, logits on cuda:0"):
+            sigmoid_cross_entropy_sum(maps, labels.cpu(), 4)
 
 
 def test_without_cuda_the_kernels_are_not_even_imported():

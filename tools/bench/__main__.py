@@ -67,13 +67,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m tools.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="small sizes, to see it run")
-    parser.add_argument("--write", type=Path, help="Markdown file to write the report to")
+    parser.add_argument(
+        "--write", type=Path, help="Markdown file to write the report to; on a GPU its name ends in _cuda"
+    )
     options = parser.parse_args(argv)
     report = run(quick=options.quick)
     if options.write:
         command = "make bench" if not options.quick else "python -m tools.bench --quick"
-        options.write.parent.mkdir(parents=True, exist_ok=True)
-        options.write.write_text(f"# Benchmarks\n\nWritten by `{command}`; goals are the project's own.\n\n{report}")
+        file = options.write if DEVICE == "cpu" else options.write.with_stem(f"{options.write.stem}_{DEVICE}")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"# Benchmarks\n\nWritten by `{command}`; goals are the project's own.\n\n{report}")
     sys.stdout.write(report)
     return 0
 

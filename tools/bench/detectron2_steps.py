@@ -14,7 +14,7 @@ from torch import nn
 
 from sampling_free.detectron2 import make_sampling_free, set_prior
 from sampling_free.mechanism import parameter_groups
-from tools.bench.measuring import BATCH, DEVICE, Contestant, Goal, Race
+from tools.bench.measuring import BATCH, DEVICE, Contestant, Goal, Race, gpu_goals
 from tools.bench.scene import Scene, propose_anchors, random_scene
 
 
@@ -47,11 +47,12 @@ def races(*, quick: bool = False) -> list[Race]:
 
 
 def goals(retinanet: Race, faster_rcnn: Race) -> list[Goal]:
-    """The project's own."""
+    """The project's own; a CPU has none for Faster R-CNN's time, whose ratio the papers took on GPUs."""
+    if DEVICE != "cpu":
+        return gpu_goals("detectron2", retinanet, faster_rcnn)
     return [
         Goal("detectron2 RetinaNet step, sampling-free to focal: time", retinanet.time_ratio(0, 1), 0.95),
         Goal("detectron2 RetinaNet step, sampling-free to focal: memory", retinanet.memory_ratio(0, 1), 1.0),
-        Goal("detectron2 Faster R-CNN step, sampling-free to biased: time", faster_rcnn.time_ratio(0, 1), 1.07),
         Goal("detectron2 Faster R-CNN step, sampling-free to biased: memory", faster_rcnn.memory_ratio(0, 1), 1.0),
     ]
 

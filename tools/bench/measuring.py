@@ -106,6 +106,16 @@ class Goal:
         return f"| {self.name} | {value:.2f} | {bound} {self.limit} | {'reached' if reached else 'missed'} |\n"
 
 
+def gpu_goals(host: str, retinanet: Race, faster_rcnn: Race) -> list[Goal]:
+    """Of whole training steps on a GPU, sampling-free first in both races."""
+    return [
+        Goal(f"{host} RetinaNet step, sampling-free to focal: time", retinanet.time_ratio(0, 1), 0.9),
+        Goal(f"{host} RetinaNet step, sampling-free to focal: memory", retinanet.memory_ratio(0, 1), 1.0),
+        Goal(f"{host} Faster R-CNN step, sampling-free to biased: time", faster_rcnn.time_ratio(0, 1), 1.0),
+        Goal(f"{host} Faster R-CNN step, sampling-free to biased: memory", faster_rcnn.memory_ratio(0, 1), 1.0),
+    ]
+
+
 def goals_table(goals: Sequence[Goal]) -> str:
     """In Markdown, with its title."""
     rows = "".join(goal.row() for goal in goals)
