@@ -127,8 +127,10 @@ def test_yaml_trains_and_evaluates(file, tmp_path):
     losses = {name: value for name, value in metrics(tmp_path).items() if "loss" in name}
     assert any(name.startswith("raw/") for name in losses) and all(np.isfinite(list(losses.values())))
     # a one-stage detector's threshold is in the checkpoint
-    if threshold := {"": "test_score_thresh", "head.": "head.score_threshold"}.get(prefix):
-        assert float(state[threshold]) == pytest.approx(foreground / examples)
+    if threshold := {"": "fitted_threshold.value", "head.": "head.fitted_threshold.value"}.get(prefix):
+        share = foreground / examples
+        # PAA's follows what training finds
+        assert float(state[threshold]) == pytest.approx(share, rel=0.1 if file.name == "paa.yaml" else None)
 
 
 @pytest.mark.parametrize("form", ["", "_baseline"])
