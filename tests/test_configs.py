@@ -28,7 +28,9 @@ def is_for_torchvision(file):
         return "make setup-detectron2" not in str(error)
 
 
+PHOTOGRAPHS = ROOT / "configs" / "torchvision" / "photographs.py"  # holds many configs
 FILES = [*ROOT.glob("configs/torchvision/**/*.py"), *ROOT.glob("projects/*/configs/**/*.py")]
+FILES.remove(PHOTOGRAPHS)
 FILES = sorted(file for file in FILES if is_for_torchvision(file))
 
 
@@ -151,3 +153,23 @@ def test_schedule_of_the_papers():
     multiplier = config.instantiate(cfg.lr_multiplier)
     at = {0: 1 / 3, 250: 2 / 3, 500: 1, 59_999: 1, 60_000: 0.1, 79_999: 0.1, 80_000: 0.01, 89_999: 0.01}
     assert {i: multiplier(i / cfg.train.max_iter) for i in at} == pytest.approx(at, rel=1e-3)
+
+
+@pytest.mark.parametrize("variant", config.variants(PHOTOGRAPHS))
+def test_every_variant_of_the_photographs_is_built(variant):
+    """Without the pretrained weights, which a package brings that need not be installed."""
+    cfg = config.load(f"{PHOTOGRAPHS}:{variant}")
+    assert cfg.train.output_dir == f"output/torchvision/photographs/{variant}"
+    model = cfg.model.get("model", cfg.model)
+    backbone = model.get("pyramid") or model.stages
+    backbone.weights = None
+    built = config.instantiate(cfg.model, "model")
+    built.eval()([torch.zeros(3, 64, 96)])
+
+
+def test_a_study_s_rows_are_variants_that_exist():
+    from sampling_free.commands.study import Study
+
+    study = Study(ROOT / "projects" / "photographs" / "study.py", ROOT)
+    known = config.variants(PHOTOGRAPHS)
+    assert all(row.config.rpartition(":")[2] in known for row in study.rows)
