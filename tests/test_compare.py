@@ -74,7 +74,7 @@ def test_rows_are_run_and_set_side_by_side(place, capfd):
     (place / "README.md").write_text("# Title\n<!-- table -->\nold\n<!-- /table -->\nend\n")
     rows = [
         "Plain=config.py",
-        "Less, wide=config.py,model.ap=10,model.sizes=[1,2]",
+        "Less wide=config.py,model.ap=10,model.sizes=[1,2]",
         "Wild=config.py,model.diverges=True",
     ]
     assert compared("--publish", "README.md", *rows, "--", "model.steps=9") == 0
@@ -82,16 +82,16 @@ def test_rows_are_run_and_set_side_by_side(place, capfd):
         "|  | AP | AP50 | s/iteration | peak MB | iterations | diverged |\n"
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
         "| Plain | **20.0** | **50.0** | 0.500 | 100 | 9 | no |\n"
-        "| Less, wide | 10.0 | **50.0** | 0.500 | 100 | 9 | no |\n"
+        "| Less wide | 10.0 | **50.0** | 0.500 | 100 | 9 | no |\n"
         "| Wild | n/a | n/a | 0.500 | 100 | 9 | yes |\n"
     )
     out = place / "out"
     assert (out / "table.md").read_text() == expected
     said = capfd.readouterr().out
-    assert expected in said and "Look at out/detections.jpg" in said
+    assert expected in said and "Look at out/" in said and "out/detections.jpg" in said
     figures = records(out / "table.csv")
     assert figures[1] == {
-        **{"name": "Less, wide", "runs": "1", "diverged": "0", "AP": "10", "AP50": "50.0"},
+        **{"name": "Less wide", "runs": "1", "diverged": "0", "AP": "10", "AP50": "50.0"},
         **{"s/iteration": "0.5", "peak MB": "100.0", "iterations": "9"},
     }
     assert figures[2]["AP"] == "" and figures[2]["diverged"] == "1"

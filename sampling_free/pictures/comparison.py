@@ -32,7 +32,8 @@ def save_comparison(output: Path, folders: Mapping[str, Path]) -> list[Path]:
             written.append(output / f"{kind}{suffix}.png")
             draw(written[-1], {method_of(name): folder for name, folder in rows.items()})
         path = output / f"detections{suffix}.jpg"
-        if _save_detections(path, {name: rows[name] for name in dict.fromkeys((names[0], names[-1]))}):
+        found = [name for name in names if (folders[name] / "examples.json").is_file()]
+        if found and _save_detections(path, {name: rows[name] for name in dict.fromkeys((found[0], found[-1]))}):
             written.append(path)
     return written
 
@@ -41,8 +42,6 @@ def _save_detections(path: Path, rows: Mapping[str, Path]) -> bool:
     """Draw the detections of rows that saw the same images; whether there is such a picture."""
     runs = {}
     for name, folder in rows.items():
-        if not (folder / "examples.json").is_file():
-            return False
         metrics = read_json(folder / "result.json", {}).get("metrics", {})
         ap = f", {metrics['bbox/AP']:.1f} AP" if "bbox/AP" in metrics else ""
         runs[method_of(name) + ap] = read_examples(folder / "examples.json")

@@ -63,9 +63,11 @@ def test_a_study_stops_and_goes_on_and_chooses_rates_on_held_out_images(tmp_path
 
 
 def test_short_runs_never_see_the_validation_images(tmp_path):
-    study = Study(write_study(tmp_path), tmp_path / "results")
+    of_coco = ["+dataloader.train.dataset.annotations=annotations/instances_train.json"]
+    of_coco += ["+dataloader.train.dataset.images=train", f"dataloader.train.dataset.root={tmp_path}/data"]
+    study = Study(write_study(tmp_path, overrides=of_coco), tmp_path / "results")
     (row,) = study.rows
-    chosen = [text for text in study.overrides(Job(row, "tune", 0), tmp_path / "work") if "annotations=" in text]
+    chosen = [text for text in study.overrides(Job(row, "tune", 0), tmp_path / "work") if "annotations=/" in text]
     files = [Path(text.partition("=")[2]) for text in chosen]
     fit, held = ({image["id"] for image in json.loads(file.read_text())["images"]} for file in files)
     train = json.loads((tmp_path / "data" / "annotations" / "instances_train.json").read_text())
@@ -77,12 +79,6 @@ def test_a_row_whose_rate_is_not_known_waits(tmp_path):
     tune, full = Job(study.rows[0], "tune", 0), Job(study.rows[0], "seed", 0)
     assert study.ready(tune) and not study.ready(full)
     assert [job.kind for job in study.jobs()] == ["tune", "tune", "seed", "seed"]
-
-
-def test_a_run_that_fails_is_told_with_its_own_sentence(tmp_path):
-    study = Study(write_study(tmp_path, overrides=["dataloader.train.dataset.root=/nowhere"]), tmp_path / "results")
-    with pytest.raises(UserError, match="/nowhere"):
-        run(study, tmp_path / "work", processes=1)
 
 
 @pytest.mark.parametrize(

@@ -66,13 +66,12 @@ def test_a_run_leaves_what_it_promises(run):
     assert all(json.loads(line)["iteration"] >= 0 for line in (run / "run" / "metrics.json").read_text().splitlines())
 
 
-def test_eval_only_gives_the_metrics_of_training_at_the_stored_threshold(run, capsys):
+def test_eval_only_gives_the_metrics_of_training_at_the_threshold_that_the_user_said(run, capsys):
     files = ("metrics.csv", "config.yaml", "result.json", "coco_results_bbox.json")
     before = {name: (run / "run" / name).read_bytes() for name in files}
     assert len(json.loads(before["coco_results_bbox.json"])) > 100
     capsys.readouterr()
-    # the config's own threshold would leave nothing
-    assert train_net().main(arguments(run, "+model.test_score_thresh=2.0", options=["--eval-only"])) == 0
+    assert train_net().main(arguments(run, *ALL, options=["--eval-only"])) == 0
     printed = dict(line.split() for line in capsys.readouterr().out.splitlines())
     metrics = json.loads(before["result.json"])["metrics"]
     assert {name: float(value) for name, value in printed.items()} == {n: round(v, 2) for n, v in metrics.items()}
@@ -84,7 +83,7 @@ def test_resuming_a_finished_run_says_so_and_trains_nothing(run, caplog):
     last, result = run / "run" / "checkpoints" / "last.pth", run / "run" / "result.json"
     before, metrics = last.read_bytes(), json.loads(result.read_text())["metrics"]
     result.unlink()  # as if it had been killed after its last iteration
-    assert train_net().main(arguments(run, "train.max_iter=3", options=["--resume"])) == 0
+    assert train_net().main(arguments(run, "train.max_iter=3", *ALL, options=["--resume"])) == 0
     assert "resuming" in caplog.text and "has 3 of 3 iterations" in caplog.text
     assert last.read_bytes() == before
     assert json.loads(result.read_text())["metrics"] == metrics
@@ -115,7 +114,7 @@ def test_float16_trains_on_a_cpu_and_goes_on_from_a_run_without_it(folder):
     half = ["train.amp.enabled=true", "train.amp.dtype=fp16", "train.clip_grad=1"]
     for overrides, options in (
         (["train.max_iter=1", "train.prior=0.01"], ()),
-        (["train.max_iter=4", *half], ["--resume"]),
+        (["train.max_iter=4", "train.prior=0.01", *half], ["--resume"]),
     ):
         assert train_net().main(arguments(folder, *overrides, config="fcos_shapes.py", options=options)) == 0
     table = rows(folder)
