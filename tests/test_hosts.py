@@ -187,10 +187,8 @@ def test_roi_heads(empty):
         Instances((SIZE, SIZE), proposal_boxes=Boxes(scene.anchors), gt_boxes=Boxes(boxes), gt_classes=classes)
         for boxes, classes in zip(scene.matched, scene.labels, strict=True)
     ]
-    heads._weights = []  # every example counts alike
-    heads._keep(proposals)
     with EventStorage():
-        ours = heads._scaled(heads.box_predictor.losses((our_scores, our_deltas), proposals))
+        ours = heads.losses([((our_scores, our_deltas), proposals)])
 
     heads = torchvision.make_sampling_free(tiny.seeded(tiny.faster_rcnn)).roi_heads
     # torchvision's background is 0, and has box deltas

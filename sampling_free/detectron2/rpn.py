@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from sampling_free.boxes import paired_iou
 from sampling_free.detectron2.checkpoints import load_without_parts
-from sampling_free.detectron2.evidence import distinct
 from sampling_free.detectron2.storage import log_scaling, some_storage
 from sampling_free.detectron2.structures import Counts, exchanged
 from sampling_free.detectron2.yacs import rpn_choices
@@ -116,5 +115,5 @@ def _evidence(anchors: Tensor, logits: Tensor, boxes: Tensor, labels: Tensor) ->
         lambda: Predictions(
             F.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0).float(), reduction="none")
         ),
-        lambda: (paired_iou(anchors, boxes), distinct(boxes)),
+        lambda: (paired_iou(anchors, boxes), torch.unique(boxes, dim=0, return_inverse=True)[1]),
     )

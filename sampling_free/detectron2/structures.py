@@ -14,8 +14,6 @@ from detectron2.structures import Instances
 from torch import Tensor
 
 from sampling_free.errors import UserError
-from sampling_free.heuristics.sampling import HardSampling
-from sampling_free.mechanism import Evidence, ExampleChoice, WeightedChoice
 
 
 def check_classes(targets: Sequence[Instances], num_classes: int) -> None:
@@ -58,20 +56,6 @@ def labels_of_matches(matches: Tensor, match_labels: Tensor, classes: Tensor, nu
         return torch.full_like(matches, num_classes)
     unmatched = torch.where(match_labels == 0, num_classes, -1)
     return torch.where(match_labels == 1, classes[matches], unmatched)
-
-
-def chosen(
-    examples: ExampleChoice, labels: Tensor, num_classes: int, evidence: Evidence
-) -> tuple[Tensor, Tensor | None]:
-    """Indices `(K,)` of the examples that train, for labels `(R,)`, and their weights `(K,)` if the choice has any.
-
-    In the order of the draw where examples are drawn, so that sums round as detectron2's do.
-    """
-    if isinstance(examples, WeightedChoice):
-        return examples.draw_weighted(labels, num_classes, evidence)
-    if isinstance(examples, HardSampling):
-        return examples.draw(labels, num_classes, evidence), None
-    return torch.where(examples(labels, num_classes, evidence) >= 0)[0], None
 
 
 @dataclass(frozen=True)
