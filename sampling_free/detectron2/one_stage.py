@@ -94,5 +94,5 @@ class OneStage(nn.Module):
         scaled = self.scaling(losses, classification, localization)
         if has_event_storage():
             get_event_storage().put_scalar("num_pos_anchors", num_foreground.float().mean().item())
-            log_scaling(self.scaling)
+            log_scaling(self.scaling.last)
         return scaled

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sampling_free.detectron2.checkpoints import load_without_parts
 from sampling_free.detectron2.evidence import BatchEvidence, weighted_loss
 from sampling_free.detectron2.storage import log_scaling, some_storage
-from sampling_free.detectron2.structures import Counts, check_classes, labels_of_matches
+from sampling_free.detectron2.structures import check_classes, labels_of_matches
 from sampling_free.detectron2.yacs import roi_choices
 from sampling_free.errors import UserError
 from sampling_free.heuristics import OnlineHardExamples
@@ -27,7 +27,7 @@ from sampling_free.mechanism import (
     PerForeground,
     WeightedChoice,
 )
-from sampling_free.mechanism.normalization import check_normalizer
+from sampling_free.mechanism.normalization import ExampleCounts, check_normalizer
 
 Losses = dict[str, Tensor]
 Output = tuple[tuple[Tensor, Tensor], list[Instances]]  # what a box predictor said, and of which proposals
@@ -201,7 +201,7 @@ class SamplingFreeROIHeads(StandardROIHeads):
         names: list[tuple[str, str]] = []
         for (stage, normalizer), predictor, output in zip(self._stages(), self._predictors(), outputs, strict=True):
             suffix = f"_{stage}" if stage else ""
-            counts = Counts.of(torch.cat([of_image.gt_classes for of_image in output[1]]), self.num_classes)
+            counts = ExampleCounts.of(torch.cat([of_image.gt_classes for of_image in output[1]]), self.num_classes)
             if not names:  # those of later stages detectron2 logs where it labels them
                 _log_counts(counts, len(output[1]))
             with get_event_storage().name_scope(stage) if stage else nullcontext():
@@ -213,7 +213,7 @@ class SamplingFreeROIHeads(StandardROIHeads):
         classification, localization = zip(*names, strict=True)
         own = {name: losses.pop(name) for pair in names for name in pair}
         scaled = self.scaling(own, classification, localization)
-        log_scaling(self.scaling, "roi_head")
+        log_scaling(self.scaling.last, "roi_head")
         return scaled | losses
 
     def _losses_of_stage(
@@ -227,7 +227,7 @@ class SamplingFreeROIHeads(StandardROIHeads):
         return losses
 
 
-def _log_counts(counts: Counts, num_images: int) -> None:
+def _log_counts(counts: ExampleCounts, num_images: int) -> None:
     """What detectron2 logs of the proposals that it sampled."""
     storage = get_event_storage()
     storage.put_scalar("roi_head/num_fg_samples", counts.num_foreground / num_images)

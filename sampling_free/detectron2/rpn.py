@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sampling_free.boxes import paired_iou
 from sampling_free.detectron2.checkpoints import load_without_parts
 from sampling_free.detectron2.storage import log_scaling, some_storage
-from sampling_free.detectron2.structures import Counts, exchanged
+from sampling_free.detectron2.structures import exchanged
 from sampling_free.detectron2.yacs import rpn_choices
 from sampling_free.heuristics.applicable import check_sampling
 from sampling_free.mechanism import (
@@ -28,7 +28,7 @@ from sampling_free.mechanism import (
     PerForeground,
     Predictions,
 )
-from sampling_free.mechanism.normalization import check_normalizer
+from sampling_free.mechanism.normalization import ExampleCounts, check_normalizer
 
 
 @PROPOSAL_GENERATOR_REGISTRY.register()
@@ -94,10 +94,10 @@ class SamplingFreeRPN(RPN):
         with some_storage():
             losses = super().losses(anchors, pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes)
         nominal = self.batch_size_per_image * len(gt_labels)
-        counts = Counts.of(exchanged(torch.stack(gt_labels)), 1, num_averaged=nominal)
+        counts = ExampleCounts.of(exchanged(torch.stack(gt_labels)), 1, num_averaged=nominal)
         loss_cls, loss_loc = self.normalizer.sampled(losses["loss_rpn_cls"], losses["loss_rpn_loc"], counts)
         scaled = self.scaling({"loss_rpn_cls": loss_cls, "loss_rpn_loc": loss_loc}, "loss_rpn_cls", "loss_rpn_loc")
-        log_scaling(self.scaling, "rpn")
+        log_scaling(self.scaling.last, "rpn")
         return scaled
 
     @torch.no_grad()

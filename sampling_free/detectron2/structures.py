@@ -7,7 +7,6 @@ say the same; its region proposal network says 1, 0, -1. Nobody else translates.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from detectron2.structures import Instances
@@ -56,19 +55,3 @@ def labels_of_matches(matches: Tensor, match_labels: Tensor, classes: Tensor, nu
         return torch.full_like(matches, num_classes)
     unmatched = torch.where(match_labels == 0, num_classes, -1)
     return torch.where(match_labels == 1, classes[matches], unmatched)
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What trained in one head's batch; see `sampling_free.mechanism.normalization.ExampleCounts`."""
-
-    num_foreground: int
-    num_examples: int
-    num_averaged: int
-
-    @staticmethod
-    def of(labels: Tensor, num_classes: int, num_averaged: int | None = None) -> "Counts":
-        """Counts of mechanism labels of any shape; losses are averaged over the examples that train, by default."""
-        trained = labels >= 0
-        foreground, examples = torch.stack([(trained & (labels < num_classes)).sum(), trained.sum()]).tolist()
-        return Counts(foreground, examples, max(1, examples) if num_averaged is None else num_averaged)

@@ -8,11 +8,13 @@ from PIL import Image
 from torch.utils._pytree import tree_leaves
 from torch.utils.data import Dataset
 from torchvision.models.detection import FasterRCNN, RetinaNet
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from sampling_free.errors import UserError
 from sampling_free.mechanism import ConstantScaling
 from sampling_free.torchvision import fit_prior, logged_values, make_sampling_free, set_prior
+from sampling_free.torchvision.foreground import resized
 from tests.torchvision import tiny
 
 
@@ -54,6 +56,17 @@ def test_counts_are_those_of_training(builder):
     assert statistics.num_foreground == trained > 0
     assert statistics.num_images == 5
     assert statistics.num_examples == examples  # ignored anchors are so in both
+
+
+@pytest.mark.parametrize("options", [{}, {"fixed_size": (150, 101)}, {"_skip_resize": True}])
+@pytest.mark.parametrize("training", [False, True])
+def test_sizes_are_those_of_torchvision_s_resizing(training, options):
+    transform = GeneralizedRCNNTransform((64, 97, 131), 203, [0.0] * 3, [1.0] * 3, **options).train(training)
+    for seed, (height, width) in enumerate([(96, 128), (333, 77), (41, 480), (203, 203), (7, 9)]):
+        torch.manual_seed(seed)  # of several sizes one is drawn in training
+        images, _ = transform([torch.zeros(3, height, width)])
+        torch.manual_seed(seed)
+        assert resized(transform, height, width) == tuple(images.image_sizes[0])
 
 
 def has_values(output):
