@@ -28,7 +28,7 @@ from sampling_free.lazy import LazyCall, as_config, run_file, target_path
 from sampling_free.lazy import apply_overrides as _apply_overrides
 from sampling_free.lazy import instantiate as _instantiate
 
-__all__ = ["LazyCall", "apply_overrides", "instantiate", "load", "plain", "save"]
+__all__ = ["LazyCall", "apply_overrides", "as_config", "instantiate", "load", "plain", "save"]
 
 logger = logging.getLogger(__name__)
 
