@@ -2,11 +2,12 @@
 
 | variant | training | AP (theirs, on another code base) |
 |---|---|---|
-| `R_50_FPN_1x_baseline`, `R_50_FPN_1x` | COCO; Focal Loss: ATSS's own form; sampling-free as in v2 | val: 39.3 (ATSS's README), not given |
-| `X_101_64x4d_DCN_FPN_2x_baseline`, `X_101_64x4d_DCN_FPN_2x` | ResNeXt-101-64x4d-DCN, short side 640 to 800 | test-dev: 47.7, 48.2 (v2 Table VIII) |
+| `R_50_FPN_1x_baseline`, `R_50_FPN_1x` | COCO; Focal Loss; sampling-free (v2) | val: 39.3 (its README), none |
+| `X_101_64x4d_DCN_FPN_2x_baseline`, `X_101_64x4d_DCN_FPN_2x` | deformable ResNeXt | test-dev: 47.7, 48.2 |
 | `shapes_baseline`, `shapes` | the generated shapes, a small network | |
 
-COCO: `--num-gpus 8`, 90,000 iterations at batch 16 (2x: 180,000); not run here. Shapes: a few minutes on 2 cores.
+The figures on test-dev are v2's Table VIII. COCO: `--num-gpus 8`, 90,000 iterations at batch 16 (2x: 180,000); not
+run here. Shapes: a few minutes on 2 cores.
 """
 
 from sampling_free.detectron2.train.dense_nodes import dense

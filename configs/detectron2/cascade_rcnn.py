@@ -2,7 +2,7 @@
 
 | variant | training | the papers' AP on test-dev (theirs, on detectron2) |
 |---|---|---|
-| `R_50_FPN_1x_baseline`, `R_50_FPN_1x` | COCO; biased sampling: detectron2's own; sampling-free as in v1 | 41.8, 42.8 |
+| `R_50_FPN_1x_baseline`, `R_50_FPN_1x` | COCO; detectron2's own biased sampling; sampling-free (v1) | 41.8, 42.8 |
 | `R_101_FPN_1x_baseline`, `R_101_FPN_1x` | ResNet-101 | 43.4, 44.4 |
 | `shapes_baseline`, `shapes` | the generated shapes, a small network | |
 

@@ -2,7 +2,7 @@
 
 | variant | training | the papers' AP (theirs, on another code base) |
 |---|---|---|
-| `R_50_FPN_1x_baseline`, `R_50_FPN_1x` | COCO; biased sampling: detectron2's own; sampling-free as in v1 | val: 36.8, 38.4 |
+| `R_50_FPN_1x_baseline`, `R_50_FPN_1x` | COCO; detectron2's own biased sampling; sampling-free (v1) | val: 36.8, 38.4 |
 | `R_101_FPN_1x_baseline`, `R_101_FPN_1x` | ResNet-101 | test-dev: 39.3, 40.7 |
 | `R_101_FPN_2x_baseline`, `R_101_FPN_2x` | 180,000 iterations | test-dev: 39.6, 41.0 |
 | `R_50_FPN_voc_baseline`, `R_50_FPN_voc` | VOC 07+12, 18,000 iterations | mAP on 07 test: 80.9, 81.5 |

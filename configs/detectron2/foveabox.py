@@ -2,11 +2,12 @@
 
 | variant | training | AP (theirs, on another code base) |
 |---|---|---|
-| `R_50_FPN_1x_baseline`, `R_50_FPN_1x` | COCO; Focal Loss: FoveaBox's own form; sampling-free as in v2 | test-dev: 36.7, 36.8 |
+| `R_50_FPN_1x_baseline`, `R_50_FPN_1x` | COCO; Focal Loss; sampling-free (v2) | test-dev: 36.7, 36.8 |
 | `R_101_FPN_1x_baseline`, `R_101_FPN_1x` | ResNet-101 | test-dev: 38.4, 38.6 |
 | `shapes_baseline`, `shapes` | the generated shapes, a small network | |
 
-The figures are v1's, by its own scaling. COCO: `--num-gpus 8`, 90,000 iterations at batch 16; not run here. Shapes: a few minutes on 2 cores.
+The figures are v1's, by its own scaling. COCO: `--num-gpus 8`, 90,000 iterations at batch 16; not run here. Shapes: a
+few minutes on 2 cores.
 """
 
 from sampling_free.detectron2.train.dense_nodes import dense

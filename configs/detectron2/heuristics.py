@@ -1,8 +1,8 @@
 """The heuristics that the papers compare with, in detectron2's RetinaNet and Faster R-CNN, R-50-FPN 1x.
 
-| variant | heuristic | the papers' AP on val (theirs, on another code base) | the same with guided scaling on top |
+| variant | heuristic | the papers' AP on val (theirs) | guided scaling on top |
 |---|---|---|---|
-| `biased` | biased sampling in the RoI head, through this project's classes | 36.4 (v2 Table VII) | `guided_biased`: 36.4 to 36.8 |
+| `biased` | biased sampling by this project's classes | 36.4 (v2 Table VII) | `guided_biased`: 36.4 to 36.8 |
 | `ohem` | online hard example mining in the RoI head | 36.6 | `guided_ohem` |
 | `iou_balanced` | IoU-balanced sampling in the RoI head | 36.8 | `guided_iou_balanced` |
 | `isr` | importance-based sample reweighting in the RoI head | 37.9 | `guided_isr` |

@@ -2,7 +2,7 @@
 
 | variant | training | the papers' AP (theirs, on another code base) |
 |---|---|---|
-| `R_50_FPN_1x_baseline`, `R_50_FPN_1x` | COCO; Focal Loss: detectron2's own; sampling-free as in v2 | val: 36.4, 37.0 (36.8 in v1) |
+| `R_50_FPN_1x_baseline`, `R_50_FPN_1x` | COCO; own Focal Loss; sampling-free (v2) | val: 36.4, 37.0 (v1: 36.8) |
 | `R_101_FPN_1x_baseline`, `R_101_FPN_1x` | ResNet-101 | test-dev: 38.8, 39.4 (39.1 in v1) |
 | `R_101_FPN_2x_baseline`, `R_101_FPN_2x` | 180,000 iterations | test-dev: 38.9, 39.5 |
 | `R_50_FPN_voc_baseline`, `R_50_FPN_voc` | VOC 07+12, 18,000 iterations | mAP on 07 test: 79.3, 80.1 |

@@ -6,8 +6,8 @@
 | `darknet53_500k` | the same, all anchors, guided scale as in v1 | 33.9 |
 | `shapes_baseline`, `shapes` | the generated shapes, a small network | |
 
-COCO: `--num-gpus 8`, 500,200 iterations at batch 64; not run here. Shapes: a few minutes on 2 cores, as one anchor a box
-learns slowly: three times the iterations of the other detectors.
+COCO: `--num-gpus 8`, 500,200 iterations at batch 64; not run here. Shapes: minutes on 2 cores, three times
+the iterations of the other detectors, as one anchor a box learns slowly.
 """
 
 from sampling_free.detectron2.train.dense_nodes import yolov3

@@ -42,7 +42,7 @@ def faster_rcnn_baseline():
 
 def faster_rcnn():
     """Sampling-free in RPN and RoI head, as in v1."""
-    # the RPN's box loss guides its classification; by the released code's 1/8 that would take longer than 400 iterations
+    # the RPN's box loss guides its classification; at the released code's 1/8 that takes longer than 400 iterations
     normalizer = L("builtins.dict")(
         rpn=L(PerForeground)(localization_weight=1.0), roi=L(PerForeground)(localization_weight=1 / 4)
     )

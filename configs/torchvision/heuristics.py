@@ -11,7 +11,8 @@
 | `ghmr` | sampling-free with GHM-R as the loss that guides | |
 | | Focal Loss: `retinanet.py:shapes_focal` | `guided_focal` |
 
-2 to 6 minutes each on 2 cores. The papers' figures are in `../detectron2/heuristics.py`; results in projects/heuristics.
+2 to 6 minutes each on 2 cores. `../detectron2/heuristics.py` has the papers' figures, projects/heuristics
+results.
 """
 
 from sampling_free.config import LazyCall as L
@@ -75,9 +76,7 @@ def ghmc():
     background would move there, from bin to bin, each time by a gradient many times the usual. Once there, a place
     weighs the less the fuller its bin is, so that what GHM-C learns takes three times the iterations.
     """
-    cfg = sampling_free(
-        retinanet(), classification_loss=L(GHMC)(), scaling=L(ConstantScaling)(w=1.0), prior_prob=0.2
-    )
+    cfg = sampling_free(retinanet(), classification_loss=L(GHMC)(), scaling=L(ConstantScaling)(w=1.0), prior_prob=0.2)
     cfg.optimizer.lr = 0.02
     cfg.lr_multiplier = steps(3600, [2880], warmup=40, start=0.1)
     cfg.train.update(prior=None, max_iter=3600, eval_period=1200)

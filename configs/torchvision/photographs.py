@@ -127,9 +127,7 @@ def fcos():
 
 def fcos_own():
     """torchvision's own."""
-    return _config(
-        L(small_fcos)(pyramid=_pyramid([8, 16, 32], "p6p7"), num_classes=_CLASSES, **_SIZES, **_COLORS)
-    )
+    return _config(L(small_fcos)(pyramid=_pyramid([8, 16, 32], "p6p7"), num_classes=_CLASSES, **_SIZES, **_COLORS))
 
 
 def faster_rcnn_own():
@@ -164,7 +162,9 @@ def faster_rcnn_rpn_only():
 
 def faster_rcnn_roi_only():
     """Biased RPN, sampling-free RoI head."""
-    return _sampling_free_faster_rcnn(heads=["roi"])
+    cfg = _sampling_free_faster_rcnn(heads=["roi"])
+    cfg.train.prior = None  # the RPN keeps its own
+    return cfg
 
 
 def faster_rcnn_full_rpn():
@@ -233,9 +233,7 @@ def yolov3():
     # medians of nine groups of the training boxes at 192 px
     sizes = [[[14, 16], [26, 35], [52, 43]], [[41, 77], [83, 62], [73, 111]], [[119, 90], [120, 144], [172, 128]]]
     return _config(
-        L(small_yolov3)(
-            stages=stages, num_classes=_CLASSES, strides=[8, 16, 32], anchors=sizes, **_SIZES, **_COLORS
-        )
+        L(small_yolov3)(stages=stages, num_classes=_CLASSES, strides=[8, 16, 32], anchors=sizes, **_SIZES, **_COLORS)
     )
 
 

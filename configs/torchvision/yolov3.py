@@ -6,8 +6,8 @@
 | `coco` | the same, all anchors, guided scale as in v1 | 33.9 |
 | `shapes_baseline`, `shapes` | the generated shapes, a narrow network | |
 
-COCO: 500,200 iterations at batch 64, days on 8 GPUs; not run here. Shapes: a few minutes on 2 cores, as one anchor a box
-learns slowly: three times the iterations of the other detectors.
+COCO: 500,200 iterations at batch 64, days on 8 GPUs; not run here. Shapes: minutes on 2 cores, three times
+the iterations of the other detectors, as one anchor a box learns slowly.
 """
 
 from sampling_free.config import LazyCall as L

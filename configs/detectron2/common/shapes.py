@@ -19,7 +19,9 @@ def on_shapes(model, max_iter=800, warmup=80, start=0.05, evaluations=2, masks=F
     """A config that trains a model for minutes on a CPU; the rate falls to a tenth at four fifths."""
     cfg = small_run(model, _split("train"), _split("val"), masks=masks)
     cfg.lr_multiplier = steps(max_iter, [max_iter * 4 // 5], warmup=warmup, start=start)
-    cfg.train.update(max_iter=max_iter, eval_period=max_iter // evaluations, checkpointer=dict(period=200), log_period=5)
+    cfg.train.update(
+        max_iter=max_iter, eval_period=max_iter // evaluations, checkpointer=dict(period=200), log_period=5
+    )
     cfg.train.update(options)
     return cfg
 
