@@ -44,7 +44,7 @@ def train(cfg: DictConfig, *, resume: bool = False, launch: Launch | None = None
     """Train a config's model, evaluating on the way; returns the last evaluation's metrics.
 
     Args:
-        cfg: the config; see `configs/detectron2/common` for what `train` holds.
+        cfg: the config; see `sampling_free.detectron2.train.zoo` for what `train` holds.
         resume: go on from `checkpoints/last.pth` of the output folder, where there is one.
         launch: processes and machines.
 

@@ -44,7 +44,7 @@ def train(cfg: DictConfig, *, resume: bool = False, launch: Launch | None = None
     """Train a config's model, evaluating on the way; returns the last evaluation's metrics.
 
     Args:
-        cfg: the config; see `configs/common/train.py` for what `train` holds.
+        cfg: the config; see `configs/torchvision/common/run.py` for what `train` holds.
         resume: go on from `checkpoints/last.ckpt` of the output folder, where there is one.
         launch: processes and machines.
 
