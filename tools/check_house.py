@@ -28,7 +28,7 @@ MAY_IMPORT = {
         "sampling_free.heuristics",
     ),
     "data": ("numpy", "cv2", "PIL", "pycocotools", "tqdm"),
-    "pictures": ("numpy", "cv2", "PIL", "matplotlib", "sampling_free.data.images"),
+    "pictures": ("numpy", "cv2", "PIL", "matplotlib", "sampling_free.data.images", "sampling_free.data.problems"),
     "runs": (
         *("torch", "numpy", "omegaconf", "yaml"),
         *("sampling_free.config", "sampling_free.data.categories", "sampling_free.pictures"),
