@@ -171,7 +171,8 @@ def test_configs_that_are_none(tmp_path, capsys):
 
 def test_weights_of_another_model_name_the_first_difference(finished, folder, capsys):
     weights = finished / "run" / "checkpoints" / "last.ckpt"
-    said = failing(capsys, arguments(folder, f"train.init_checkpoint={weights}", "model.num_classes=7"))
+    other = [f"train.init_checkpoint={weights}", "model.num_classes=7"]
+    said = failing(capsys, arguments(folder, *other, options=["--eval-only"]))
     assert "cls_logits.weight is (54, 64, 3, 3), not (63, 64, 3, 3)" in said
     text = folder / "text.pth"
     text.write_text("no checkpoint")

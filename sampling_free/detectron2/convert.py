@@ -11,6 +11,7 @@ from detectron2.modeling.proposal_generator import RPN
 from detectron2.modeling.roi_heads import CascadeROIHeads, StandardROIHeads
 from detectron2.utils.registry import locate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import UnsupportedValueType
 
 from sampling_free.detectron2.cascade import SamplingFreeCascadeROIHeads
 from sampling_free.detectron2.fcos import SamplingFreeFCOS
@@ -150,8 +151,10 @@ def _convert_roi_heads(node: DictConfig, scaling: Any, sampling: Any, normalizer
 def _become(node: DictConfig, **parts: Any) -> None:
     """Give a node the sampling-free form of its target, and the arguments that this takes."""
     form = _FORMS[_target(node, "this part of the model")]
-    # a path, which also a config read from YAML can hold
-    node._target_ = f"{form.__module__}.{form.__qualname__}"
+    try:
+        node._target_ = form  # as LazyCall does, which detectron2's config tools understand
+    except UnsupportedValueType:  # a config that was read from YAML holds no classes
+        node._target_ = f"{form.__module__}.{form.__qualname__}"
     for name, part in parts.items():
         OmegaConf.update(node, name, part, force_add=True)
 

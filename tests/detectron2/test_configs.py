@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 from detectron2.config import LazyCall as L
+from detectron2.config import LazyConfig, instantiate
 from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_dataset_dicts
 from detectron2.evaluation import PascalVOCDetectionEvaluator
 from detectron2.layers import Conv2d, ModulatedDeformConv, ShapeSpec
@@ -24,9 +25,10 @@ from torchvision.models import resnext101_64x4d
 
 from sampling_free import config
 from sampling_free.detectors import DeformableConv
-from sampling_free.detectron2 import counted_head, fit_prior
+from sampling_free.detectron2 import counted_head, fit_prior, make_sampling_free
 from sampling_free.detectron2.train.evaluation import CocoEvaluator
 from sampling_free.detectron2.train.loading import train_loader
+from sampling_free.detectron2.train.zoo import host_config
 from sampling_free.mechanism import scale_parameters
 from tests.detectron2 import small
 
@@ -341,3 +343,22 @@ def test_ablation_replaces_and_keeps_what_it_says(form):
         parts = [models[stem].proposal_generator] * in_rpn + [models[stem].roi_heads] * in_roi
         kept = ["BiasedSampling" in str(part.sampling) and "PerExample" in str(part.normalizer) for part in parts]
         assert kept == ["biased" in stem] * len(parts)
+
+
+@pytest.mark.parametrize("name", ["retinanet.py:R_50_FPN_1x", "mask_rcnn.py:R_50_FPN_1x", "paa.py:shapes"])
+def test_detectron2_s_config_tools_print_save_and_load_a_converted_config(name, tmp_path):
+    cfg = load(name)
+    assert "SamplingFree" in LazyConfig.to_py(cfg) or "PAA" in LazyConfig.to_py(cfg)
+    LazyConfig.save(cfg, str(tmp_path / "config.yaml"))
+    again = LazyConfig.load(str(tmp_path / "config.yaml"))
+    with torch.device("meta"):
+        pair = [instantiate(node.model) for node in (cfg, again)]
+    assert list(pair[0].state_dict()) == list(pair[1].state_dict())
+
+
+def test_a_model_node_that_was_read_from_yaml_converts(tmp_path):
+    cfg = host_config("COCO-Detection/retinanet_R_50_FPN_1x.py")
+    LazyConfig.save(cfg, str(tmp_path / "config.yaml"))
+    model = LazyConfig.load(str(tmp_path / "config.yaml")).model
+    make_sampling_free(model)
+    assert "SamplingFreeRetinaNet" in str(model._target_)

@@ -28,8 +28,8 @@ def backbone(extra_blocks=None, returned_layers=None):
     )
 
 
-def retinanet():
-    return RetinaNet(backbone(LastLevelP6P7(256, 256), [2, 3, 4]), num_classes=NUM_CLASSES, **SIZE)
+def retinanet(num_classes=NUM_CLASSES):
+    return RetinaNet(backbone(LastLevelP6P7(256, 256), [2, 3, 4]), num_classes=num_classes, **SIZE)
 
 
 def fcos():

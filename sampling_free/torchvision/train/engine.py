@@ -24,7 +24,7 @@ from sampling_free.runs.options import nodes_of
 from sampling_free.runs.stopwatch import Stopwatch
 from sampling_free.torchvision.foreground import counted_head, fit_prior, set_prior, settle_prior
 from sampling_free.torchvision.train import run_pictures
-from sampling_free.torchvision.train.checkpoints import iteration_of, load_weights, refuse_other_classes
+from sampling_free.torchvision.train.checkpoints import iteration_of, load_weights, refuse_other_classes, start_from
 from sampling_free.torchvision.train.csv_log import CsvLog
 from sampling_free.torchvision.train.datasets import DetectionDataset
 from sampling_free.torchvision.train.evaluation import CocoEvaluator
@@ -140,7 +140,7 @@ class _Run:
         """Weights to start from, and the prior."""
         model, prior = self.module.model, self.options.prior
         if self.options.init_checkpoint:
-            load_weights(model, self.options.init_checkpoint)
+            start_from(model, self.options.init_checkpoint)
         if counted_head(model) is None or prior is None:
             return
         if prior == "auto":
