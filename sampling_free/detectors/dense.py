@@ -107,6 +107,7 @@ class DenseDetector(nn.Module):
             boxes: per image `(M, 4)`, XYXY in pixels of the padded image; M may be 0.
             classes: per image `(M,)` in `[0, C)`.
         """
+        self.statistics.remind(self.classification_loss)
         anchors = self.anchors(maps.sizes, maps.logits[0].device)
         matches = []
         for image, (b, c) in enumerate(zip(boxes, classes, strict=True)):
@@ -208,6 +209,7 @@ class DenseDetector(nn.Module):
             raise UserError(str(error)) from error
         for layer in self.head.classifiers:  # type: ignore[union-attr]
             nn.init.constant_(layer.bias, bias)
+        self.statistics.settle()
         self.fitted_threshold.offer(self, score_threshold or prior * self.num_classes)
 
 

@@ -88,6 +88,7 @@ class SamplingFreeRPN(RPN):
         gt_boxes: list[Tensor],
     ) -> dict[str, Tensor]:
         """The losses `loss_rpn_cls` and `loss_rpn_loc`, scaled; arguments as detectron2's."""
+        self.statistics.remind()
         gt_labels = self._chosen(
             Boxes.cat(anchors).tensor, torch.cat(pred_objectness_logits, dim=1), gt_labels, gt_boxes
         )

@@ -77,6 +77,7 @@ class SamplingFreeFCOSHead(FCOSHead):
         matched_idxs: list[Tensor],
     ) -> dict[str, Tensor]:
         """The losses `classification`, `bbox_regression`, `bbox_ctrness`, scaled, and a regulariser if there is one."""
+        self.statistics.remind(self.classification_loss)
         labels = labels_of_matches(targets, matched_idxs, self.num_classes)
         num_foreground = torch.stack([(matches >= 0).sum() for matches in matched_idxs]).sum()
         divisor = self.normalizer.count(num_foreground)

@@ -100,6 +100,7 @@ def set_prior(model: Model, prior: float, *, score_threshold: float | None = Non
     dense = isinstance(model, RetinaNet | FCOS)
     layer = head.classification_head.cls_logits if dense else head.head.cls_logits
     nn.init.constant_(layer.bias, bias)
+    head.statistics.settle()
     if dense:
         model.fitted_threshold.offer(model, score_threshold or prior * _num_classes(model, head))
 
@@ -206,6 +207,13 @@ def unwrapped(model: Model) -> Model:
 def _num_classes(model: Model, head: Any) -> int:
     """C of the classifier as it is now: a fine-tuning recipe may have replaced it since the model was converted."""
     return 1 if hasattr(model, "rpn") else head.num_classes
+
+
+def settle_prior(model: Model) -> None:
+    """The prior is the caller's to set or to leave: a model without one trains without a reminder."""
+    head = counted_head(model)
+    if head is not None:
+        head.statistics.settle()
 
 
 def _required_head(model: Model) -> Any:

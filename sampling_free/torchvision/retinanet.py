@@ -74,6 +74,7 @@ class SamplingFreeRetinaNetHead(RetinaNetHead):
         matched_idxs: list[Tensor],
     ) -> dict[str, Tensor]:
         """The losses `classification` and `bbox_regression`, scaled, and the scale's regulariser if it has one."""
+        self.statistics.remind(self.classification_loss)
         labels = labels_of_matches(targets, matched_idxs, self.num_classes)
         logits, deltas = head_outputs["cls_logits"], head_outputs["bbox_regression"]
 

@@ -103,6 +103,7 @@ class SamplingFreeRPN(RegionProposalNetwork):
 
         Arguments are those of torchvision's `compute_loss`.
         """
+        self.statistics.remind()
         counts = ExampleCounts.of(objectness_labels(torch.cat(labels)), 1)
         loss_objectness, box_reg = self.compute_loss(objectness, pred_bbox_deltas, labels, regression_targets)
         loss_objectness, box_reg = self.normalizer.sampled(loss_objectness, box_reg, counts)

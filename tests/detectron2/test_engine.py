@@ -20,6 +20,7 @@ from detectron2.data import get_detection_dataset_dicts
 from sampling_free import config
 from sampling_free.detectron2.train import engine
 from tests.detectron2.runs import CONFIGS, ROOT, arguments, failing, finished, seen_on_a_terminal, train_net, weights
+from tests.files import corrupt
 
 # what detectron2 and its neighbours warn of is not what is tested
 pytestmark = pytest.mark.filterwarnings("default")
@@ -312,7 +313,7 @@ def test_a_failure_in_the_last_iteration_is_not_taken_for_success(folder, capsys
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_corrupt_image_is_named(folder, capsys, workers):
     for image in (folder / "data" / "train").glob("*.jpg"):
-        image.write_bytes(image.read_bytes()[:200])
+        corrupt(image)
     argv = arguments(folder, "train.prior=0.01", f"dataloader.train.num_workers={workers}")
     said = failing(capsys, argv)
     assert f"{folder}/data/train/" in said and len(said) < 400

@@ -12,6 +12,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from sampling_free.errors import UserError
+from sampling_free.heuristics import FocalLoss
 from sampling_free.mechanism import ConstantScaling
 from sampling_free.torchvision import fit_prior, logged_values, make_sampling_free, set_prior
 from sampling_free.torchvision.foreground import resized
@@ -216,3 +217,24 @@ def test_a_threshold_that_a_user_says_stays():
     assert model.score_thresh == 0.5
     two_stage = make_sampling_free(FasterRCNN(tiny.backbone(), 4, box_score_thresh=0.3))
     assert two_stage.roi_heads.score_thresh == 0.3
+
+
+@pytest.mark.parametrize("build", [tiny.retinanet, tiny.fcos, tiny.faster_rcnn])
+def test_a_model_whose_prior_nobody_set_says_so_once_when_it_trains(build, caplog):
+    forgotten, counted, numbered = (make_sampling_free(build()).train() for _ in range(3))
+    images, targets = tiny.batch()
+    fit_prior(counted, list(zip(images, targets, strict=True)))
+    set_prior(numbered, 0.01)
+    caplog.clear()
+    for model in (counted, numbered):
+        model(images, targets)
+    assert "Nobody has set the prior" not in caplog.text
+    forgotten(images, targets)
+    forgotten(images, targets)
+    assert caplog.text.count("Nobody has set the prior") == 1 and "fit_prior(model, data)" in caplog.text
+
+
+def test_focal_loss_has_a_bias_of_its_own_and_is_not_reminded(caplog):
+    model = make_sampling_free(tiny.retinanet(), classification_loss=FocalLoss()).train()
+    model(*tiny.batch())
+    assert "Nobody has set the prior" not in caplog.text
