@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "__init__.py": ("sampling_free.mechanism",),
     "errors.py": (),
     "boxes.py": ("torch", "torchvision.ops"),
+    "recipe.py": ("sampling_free.mechanism",),
     "mechanism": ("torch", "triton"),
     "heuristics": ("torch", "torchvision.ops", "sampling_free.boxes", "sampling_free.mechanism"),
     "detectors": (

@@ -13,21 +13,15 @@ from detectron2.utils.registry import locate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import UnsupportedValueType
 
+from sampling_free import recipe
 from sampling_free.detectron2.cascade import SamplingFreeCascadeROIHeads
 from sampling_free.detectron2.fcos import SamplingFreeFCOS
 from sampling_free.detectron2.retinanet import SamplingFreeRetinaNet
 from sampling_free.detectron2.roi_heads import SamplingFreeROIHeads
 from sampling_free.detectron2.rpn import SamplingFreeRPN
 from sampling_free.errors import UserError
-from sampling_free.mechanism import (
-    AllExamples,
-    GuidedScaling,
-    LearnedScaling,
-    PerForeground,
-    SigmoidCrossEntropy,
-)
+from sampling_free.recipe import Recipe
 
-_ROI_SCORE_THRESHOLD = 1e-3
 _FORMS: dict[type, type] = {
     RetinaNet: SamplingFreeRetinaNet,
     FCOS: SamplingFreeFCOS,
@@ -48,7 +42,7 @@ def make_sampling_free(
     sampling: Node | Mapping[str, Node] | None = None,
     normalizer: Node | Mapping[str, Node] | None = None,
     heads: Collection[str] = ("rpn", "roi"),
-    boundary_threshold: float = 0,
+    boundary_threshold: float = recipe.BOUNDARY_THRESHOLD,
 ) -> DictConfig:
     """Turn the model node of a LazyConfig into its sampling-free form, in place: RetinaNet, FCOS, and R-CNNs.
 
@@ -96,12 +90,14 @@ def make_sampling_free(
         if not heads or not set(heads) <= {"rpn", "roi"}:
             raise UserError(f"heads= must name 'rpn', 'roi' or both, not {heads!r}")
         _check_forms(model_config, heads)
+        choices = {"scaling": scaling, "sampling": sampling, "normalizer": normalizer}
         if "rpn" in heads:
-            chosen = [_for_head("rpn", choice) for choice in (scaling, sampling, normalizer)]
-            _convert_rpn(model_config.proposal_generator, *chosen, boundary_threshold=boundary_threshold)
+            chosen = {name: _for_head("rpn", choice) for name, choice in choices.items()}
+            _convert_rpn(model_config.proposal_generator, boundary_threshold=boundary_threshold, **chosen)
         if "roi" in heads:
-            chosen = [_for_head("roi", choice) for choice in (scaling, sampling, normalizer)]
-            _convert_roi_heads(model_config.roi_heads, *chosen)
+            _convert_roi_heads(
+                model_config.roi_heads, **{name: _for_head("roi", choice) for name, choice in choices.items()}
+            )
     else:
         what = "is sampling-free already" if model in _FORMS.values() else "is none of these"
         raise UserError(
@@ -116,47 +112,34 @@ def _convert_one_stage(
 ) -> None:
     for idle in ("focal_loss_alpha", "focal_loss_gamma"):
         node.pop(idle, None)
-    _become(
-        node,
-        classification_loss=_for_head("dense", classification_loss) or L(SigmoidCrossEntropy)(),
-        normalizer=_for_head("dense", normalizer) or L(PerForeground)(localization_weight=1.0),
-        scaling=_for_head("dense", scaling) or L(LearnedScaling)(),
-    )
+    chosen = {"classification_loss": classification_loss, "normalizer": normalizer, "scaling": scaling}
+    _become(node, recipe.DENSE, **{name: _for_head("dense", choice) for name, choice in chosen.items()})
     if box_loss is not None:
         OmegaConf.update(node, "box_loss", _for_head("dense", box_loss), force_add=True)
 
 
-def _convert_rpn(node: DictConfig, scaling: Any, sampling: Any, normalizer: Any, *, boundary_threshold: float) -> None:
-    _become(
-        node,
-        sampling=sampling or L(AllExamples)(),
-        normalizer=normalizer or L(PerForeground)(localization_weight=1 / 8),
-        scaling=scaling or L(GuidedScaling)(factor=1.0),
-        anchor_boundary_thresh=boundary_threshold,
-    )
+def _convert_rpn(node: DictConfig, *, boundary_threshold: float, **chosen: Any) -> None:
+    _become(node, recipe.RPN, **chosen)
+    OmegaConf.update(node, "anchor_boundary_thresh", boundary_threshold, force_add=True)
 
 
-def _convert_roi_heads(node: DictConfig, scaling: Any, sampling: Any, normalizer: Any) -> None:
+def _convert_roi_heads(node: DictConfig, **chosen: Any) -> None:
     predictors = node.box_predictors if "box_predictors" in node else [node.box_predictor]
-    _become(
-        node,
-        sampling=sampling or L(AllExamples)(),
-        normalizer=normalizer or L(PerForeground)(localization_weight=1 / 4),
-        scaling=scaling or L(GuidedScaling)(factor=2.0),
-    )
+    _become(node, recipe.ROI, **chosen)
     for predictor in predictors:
-        predictor.test_score_thresh = _ROI_SCORE_THRESHOLD
+        predictor.test_score_thresh = recipe.ROI_SCORE_THRESHOLD
 
 
-def _become(node: DictConfig, **parts: Any) -> None:
-    """Give a node the sampling-free form of its target, and the arguments that this takes."""
+def _become(node: DictConfig, parts: Recipe, **chosen: Any) -> None:
+    """Give a node the sampling-free form of its target, and the parts of the recipe where none was chosen."""
     form = _FORMS[_target(node, "this part of the model")]
     try:
         node._target_ = form  # as LazyCall does, which detectron2's config tools understand
     except UnsupportedValueType:  # a config that was read from YAML holds no classes
         node._target_ = f"{form.__module__}.{form.__qualname__}"
     for name, part in parts.items():
-        OmegaConf.update(node, name, part, force_add=True)
+        choice = chosen.get(name)
+        OmegaConf.update(node, name, L(part.func)(**part.keywords) if choice is None else choice, force_add=True)
 
 
 def _check_forms(model_config: DictConfig, heads: Collection[str]) -> None:

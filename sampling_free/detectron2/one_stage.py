@@ -9,18 +9,17 @@ from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import get_event_storage, has_event_storage
 from torch import Tensor, nn
 
+from sampling_free import recipe
 from sampling_free.detectron2.checkpoints import load_without_parts
 from sampling_free.detectron2.storage import log_scaling
 from sampling_free.detectron2.structures import check_classes
 from sampling_free.heuristics.applicable import check_dense_losses
 from sampling_free.mechanism import (
     ForegroundStatistics,
-    LearnedScaling,
     LossScaling,
-    PerForeground,
-    SigmoidCrossEntropy,
 )
 from sampling_free.mechanism.threshold import add_fitted_threshold
+from sampling_free.recipe import completed
 
 
 class OneStage(nn.Module):
@@ -58,11 +57,12 @@ class OneStage(nn.Module):
         normalizer: nn.Module | None,
         scaling: LossScaling | None,
     ) -> None:
-        self.classification_loss = classification_loss or SigmoidCrossEntropy()
+        parts = completed(recipe.DENSE, classification_loss=classification_loss, normalizer=normalizer, scaling=scaling)
+        self.classification_loss = parts["classification_loss"]
         self.box_loss = box_loss
         check_dense_losses(self.classification_loss, box_loss, type(self).__name__, boxes_by=self._boxes_by)
-        self.normalizer = normalizer or PerForeground()
-        self.scaling = scaling or LearnedScaling()
+        self.normalizer = parts["normalizer"]
+        self.scaling = parts["scaling"]
         self.statistics = ForegroundStatistics(0, 0, self.num_classes)
         self.test_score_thresh = float(self.test_score_thresh)
         add_fitted_threshold(self, "test_score_thresh", (0.05, 0.2))  # detectron2's RetinaNet and FCOS

@@ -10,6 +10,7 @@ from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import EventStorage, get_event_storage
 from torch import Tensor, nn
 
+from sampling_free import recipe
 from sampling_free.detectron2.checkpoints import load_without_parts
 from sampling_free.detectron2.evidence import BatchEvidence, weighted_loss
 from sampling_free.detectron2.storage import log_scaling, some_storage
@@ -20,14 +21,12 @@ from sampling_free.heuristics import OnlineHardExamples
 from sampling_free.heuristics.applicable import check_sampling
 from sampling_free.heuristics.sampling import chosen
 from sampling_free.mechanism import (
-    AllExamples,
     ExampleChoice,
-    GuidedScaling,
     LossScaling,
-    PerForeground,
     WeightedChoice,
 )
 from sampling_free.mechanism.normalization import ExampleCounts, check_normalizer
+from sampling_free.recipe import completed
 
 Losses = dict[str, Tensor]
 Output = tuple[tuple[Tensor, Tensor], list[Instances]]  # what a box predictor said, and of which proposals
@@ -71,10 +70,11 @@ class SamplingFreeROIHeads(StandardROIHeads):
         **host: Any,
     ) -> None:
         super().__init__(**host)
-        self.sampling = sampling or AllExamples()
-        self.normalizer: Any = normalizer or PerForeground(localization_weight=1 / 4)
+        parts = completed(recipe.ROI, sampling=sampling, normalizer=normalizer, scaling=scaling)
+        self.sampling: ExampleChoice = parts["sampling"]
+        self.normalizer: Any = parts["normalizer"]
+        self.scaling: LossScaling = parts["scaling"]
         check_normalizer(self.normalizer, "sampled", "an RoI head")
-        self.scaling = scaling or GuidedScaling(factor=2)
         check_sampling(self.sampling, self._kind)
         self._check_loss()
         load_without_parts(self)

@@ -12,6 +12,7 @@ from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY, 
 from detectron2.structures import Boxes
 from torch import Tensor, nn
 
+from sampling_free import recipe
 from sampling_free.boxes import paired_iou
 from sampling_free.detectron2.checkpoints import load_without_parts
 from sampling_free.detectron2.storage import log_scaling, some_storage
@@ -19,16 +20,14 @@ from sampling_free.detectron2.structures import exchanged
 from sampling_free.detectron2.yacs import rpn_choices
 from sampling_free.heuristics.applicable import check_sampling
 from sampling_free.mechanism import (
-    AllExamples,
     Evidence,
     ExampleChoice,
     ForegroundStatistics,
-    GuidedScaling,
     LossScaling,
-    PerForeground,
     Predictions,
 )
 from sampling_free.mechanism.normalization import ExampleCounts, check_normalizer
+from sampling_free.recipe import completed
 
 
 @PROPOSAL_GENERATOR_REGISTRY.register()
@@ -62,11 +61,12 @@ class SamplingFreeRPN(RPN):
         **host: Any,
     ) -> None:
         super().__init__(**host)
-        self.sampling = sampling or AllExamples()
+        parts = completed(recipe.RPN, sampling=sampling, normalizer=normalizer, scaling=scaling)
+        self.sampling: ExampleChoice = parts["sampling"]
+        self.normalizer: Any = parts["normalizer"]
+        self.scaling: LossScaling = parts["scaling"]
         check_sampling(self.sampling, "rpn")
-        self.normalizer: Any = normalizer or PerForeground(localization_weight=1 / 8)
         check_normalizer(self.normalizer, "sampled", "a region proposal network")
-        self.scaling = scaling or GuidedScaling()
         self.statistics = ForegroundStatistics(0, 0, 1)
         load_without_parts(self)
 

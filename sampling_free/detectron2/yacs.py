@@ -9,9 +9,10 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
-from sampling_free import heuristics, mechanism
+from sampling_free import heuristics, mechanism, recipe
 from sampling_free.detectors import NoQuality, Objectness
 from sampling_free.errors import UserError
+from sampling_free.recipe import as_text
 
 
 def add_sampling_free_config(cfg: CfgNode) -> None:
@@ -27,9 +28,9 @@ def add_sampling_free_config(cfg: CfgNode) -> None:
     # text ("1e-5"), or "" (they stay as built or loaded); read by `default_trainer.SamplingFreeTrainer`
     node.PRIOR = "auto"
     # of RetinaNet and FCOS
-    node.CLASSIFICATION_LOSS = "SigmoidCrossEntropy()"
+    node.CLASSIFICATION_LOSS = as_text(recipe.DENSE["classification_loss"])
     node.BOX_LOSS = "None"  # the detector's own; RetinaNet and FoveaBox take GHMR()
-    node.NORMALIZER = "PerForeground()"
+    node.NORMALIZER = as_text(recipe.DENSE["normalizer"])
     node.SCALING = "None"  # the detector's own: LearnedScaling(), of YOLOv3 GuidedScaling()
     # of ATSS, PAA, FoveaBox and YOLOV3, which read the losses and scaling above; "None": the detector's own
     node.DENSE = CfgNode()
@@ -40,15 +41,9 @@ def add_sampling_free_config(cfg: CfgNode) -> None:
     node.DENSE.QUALITY = "None"  # YOLOV3 takes Objectness(), its own baseline
     node.DENSE.DARKNET_WEIGHTS = ""  # "DEFAULT" for timm's ImageNet weights
     # of the region proposal network
-    node.RPN = CfgNode()
-    node.RPN.SAMPLING = "AllExamples()"
-    node.RPN.NORMALIZER = "PerForeground(localization_weight=0.125)"
-    node.RPN.SCALING = "GuidedScaling()"
+    node.RPN = CfgNode({name.upper(): as_text(part) for name, part in recipe.RPN.items()})
     # of the RoI heads
-    node.ROI_HEADS = CfgNode()
-    node.ROI_HEADS.SAMPLING = "AllExamples()"
-    node.ROI_HEADS.NORMALIZER = "PerForeground(localization_weight=0.25)"
-    node.ROI_HEADS.SCALING = "GuidedScaling(factor=2)"
+    node.ROI_HEADS = CfgNode({name.upper(): as_text(part) for name, part in recipe.ROI.items()})
 
 
 def dense_choices(cfg: CfgNode) -> dict[str, Any]:

@@ -9,23 +9,15 @@ from torch import nn
 from torchvision.models.detection import FCOS, RetinaNet
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
+from sampling_free import recipe
 from sampling_free.errors import UserError
-from sampling_free.mechanism import (
-    AllExamples,
-    ExampleChoice,
-    GuidedScaling,
-    LearnedScaling,
-    LossScaling,
-    SigmoidCrossEntropy,
-)
-from sampling_free.mechanism.normalization import PerForeground
+from sampling_free.mechanism import ExampleChoice, LossScaling
 from sampling_free.mechanism.threshold import add_fitted_threshold
+from sampling_free.recipe import completed
 from sampling_free.torchvision.fcos import SamplingFreeFCOSHead
 from sampling_free.torchvision.retinanet import SamplingFreeRetinaNetHead
 from sampling_free.torchvision.roi_heads import SamplingFreeRoIHeads
 from sampling_free.torchvision.rpn import SamplingFreeRPN
-
-_ROI_SCORE_THRESHOLD = 1e-3
 
 
 def make_sampling_free(
@@ -37,7 +29,7 @@ def make_sampling_free(
     sampling: ExampleChoice | Mapping[str, ExampleChoice] | None = None,
     normalizer: nn.Module | Mapping[str, nn.Module] | None = None,
     heads: Collection[str] = ("rpn", "roi"),
-    boundary_threshold: float = 0,
+    boundary_threshold: float = recipe.BOUNDARY_THRESHOLD,
 ) -> nn.Module:
     """Turn torchvision's RetinaNet, FCOS, Faster, Mask or Keypoint R-CNN into its sampling-free form, in place.
 
@@ -109,13 +101,8 @@ def _convert_dense(
     normalizer: nn.Module | None,
 ) -> None:
     form = SamplingFreeRetinaNetHead if isinstance(model, RetinaNet) else SamplingFreeFCOSHead
-    model.head = form(
-        model.head,
-        classification_loss=classification_loss or SigmoidCrossEntropy(),
-        box_loss=box_loss,
-        normalizer=normalizer or PerForeground(),
-        scaling=scaling or LearnedScaling(),
-    )
+    parts = completed(recipe.DENSE, classification_loss=classification_loss, scaling=scaling, normalizer=normalizer)
+    model.head = form(model.head, box_loss=box_loss, **parts)
     add_fitted_threshold(model, "score_thresh", (0.05, 0.2))  # torchvision's RetinaNet and FCOS
 
 
@@ -127,13 +114,8 @@ def _convert_rpn(
     *,
     boundary_threshold: float,
 ) -> None:
-    model.rpn = SamplingFreeRPN(
-        model.rpn,
-        sampling=sampling or AllExamples(),
-        normalizer=normalizer or PerForeground(localization_weight=1 / 8),
-        scaling=scaling or GuidedScaling(),
-        boundary_threshold=boundary_threshold,
-    )
+    parts = completed(recipe.RPN, scaling=scaling, sampling=sampling, normalizer=normalizer)
+    model.rpn = SamplingFreeRPN(model.rpn, boundary_threshold=boundary_threshold, **parts)
 
 
 def _convert_roi_heads(
@@ -142,14 +124,10 @@ def _convert_roi_heads(
     sampling: ExampleChoice | None,
     normalizer: nn.Module | None,
 ) -> None:
-    model.roi_heads = heads = SamplingFreeRoIHeads(
-        model.roi_heads,
-        sampling=sampling or AllExamples(),
-        normalizer=normalizer or PerForeground(localization_weight=1 / 4),
-        scaling=scaling or GuidedScaling(factor=2),
-    )
+    parts = completed(recipe.ROI, scaling=scaling, sampling=sampling, normalizer=normalizer)
+    model.roi_heads = heads = SamplingFreeRoIHeads(model.roi_heads, **parts)
     add_fitted_threshold(heads, "score_thresh", (0.05,))
-    heads.fitted_threshold.offer(heads, _ROI_SCORE_THRESHOLD)
+    heads.fitted_threshold.offer(heads, recipe.ROI_SCORE_THRESHOLD)
 
 
 def _for_head(name: str, choice: Any) -> Any:

@@ -9,7 +9,7 @@ import torch.multiprocessing as mp
 
 from sampling_free.heuristics import GHMC, GHMR
 from sampling_free.mechanism import PerForeground, PerImage
-from sampling_free.mechanism.normalization import sum_of
+from sampling_free.mechanism.normalization import BatchLoss, reduction_of
 
 
 class ByLoops:
@@ -151,8 +151,8 @@ def test_counts_are_state_and_stay_in_evaluation():
 @pytest.mark.parametrize("loss", [GHMC(), GHMR()])
 def test_an_average_is_weighted_but_not_divided(loss):
     count = torch.tensor([3, 5])
-    call = sum_of(loss, lambda image: torch.tensor(2.0))
-    plain = sum_of(torch.nn.Identity(), lambda image: torch.tensor(2.0))
+    call = BatchLoss(lambda images: torch.tensor(2.0), reduction_of(loss))
+    plain = BatchLoss(lambda images: torch.tensor(2.0), reduction_of(torch.nn.Identity()))
     normalizer = PerForeground(localization_weight=10)
     assert [x.item() for x in normalizer.dense(count, call, call)] == [2, 20]
     assert [x.item() for x in normalizer.dense(count, plain, call)] == [0.25, 20]
