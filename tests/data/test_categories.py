@@ -18,9 +18,7 @@ def test_a_category_has_the_label_of_its_name_whatever_its_place():
 
 def test_a_class_that_the_model_does_not_know_is_refused_where_it_has_boxes():
     assert matched(LABELS, named("disc", "star"), {10}, "val.json") == {10: 1}
-    with pytest.raises(
-        UserError, match=r"^val.json has boxes of star, which is no class .*\(disc, square, ring\)"
-    ):
+    with pytest.raises(UserError, match=r"^val.json has boxes of star, which is no class .*\(disc, square, ring\)"):
         matched(LABELS, named("disc", "star"), {10, 11}, "val.json")
 
 
