@@ -7,6 +7,7 @@ import time
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -148,11 +149,19 @@ def test_a_new_run_in_a_used_folder_keeps_the_former_checkpoints(folder, caplog)
         (["dataloader.train.total_batch_size=0"], "batch"),
         (["train.init_checkpoint=nowhere.ckpt"], "there are no weights at nowhere.ckpt"),
         (["train.output_dir=/proc/none/run"], "output folder /proc/none/run cannot be written"),
-        (["model.model.num_classes=3"], "num_classes=3; it needs 6"),
+        (["model.num_classes=3"], "num_classes=3; it needs 6"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_sentence(folder, capsys, overrides, words):
     assert words in failing(capsys, arguments(folder, *overrides))
+
+
+def test_print_config_shows_what_would_run_and_trains_nothing(folder, capsys):
+    assert train_net().main(arguments(folder, "optimizer.lr=0.125", options=["--print-config"])) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["optimizer"]["lr"] == 0.125 and shown["train"]["output_dir"] == f"{folder}/run"
+    assert shown["model"]["_target_"] == "sampling_free.torchvision.build.build_sampling_free"
+    assert not (folder / "run").exists()
 
 
 def test_configs_that_are_none(tmp_path, capsys):
@@ -163,7 +172,7 @@ def test_configs_that_are_none(tmp_path, capsys):
 
 def test_weights_of_another_model_name_the_first_difference(finished, folder, capsys):
     weights = finished / "run" / "checkpoints" / "last.ckpt"
-    said = failing(capsys, arguments(folder, f"train.init_checkpoint={weights}", "model.model.num_classes=7"))
+    said = failing(capsys, arguments(folder, f"train.init_checkpoint={weights}", "model.num_classes=7"))
     assert "cls_logits.weight is (54, 64, 3, 3), not (63, 64, 3, 3)" in said
     text = folder / "text.pth"
     text.write_text("no checkpoint")
@@ -171,7 +180,7 @@ def test_weights_of_another_model_name_the_first_difference(finished, folder, ca
 
 
 def test_resuming_with_another_model_names_the_first_difference(finished, capsys):
-    said = failing(capsys, arguments(finished, "model.model.num_classes=7", options=["--resume"]))
+    said = failing(capsys, arguments(finished, "model.num_classes=7", options=["--resume"]))
     assert "last.ckpt" in said and "cls_logits.weight" in said
 
 
@@ -194,7 +203,7 @@ def test_a_label_that_no_category_has_is_dropped_and_said_or_refused(folder, cap
 
 
 def test_coco_that_is_not_there(tmp_path, capsys):
-    argv = ["--config-file", str(CONFIGS / "retinanet_coco.py"), f"train.output_dir={tmp_path}"]
+    argv = ["--config-file", str(CONFIGS / "retinanet.py:coco"), f"train.output_dir={tmp_path}"]
     argv += [f"dataloader.{split}.dataset.root={tmp_path}/coco" for split in ("train", "test")]
     said = failing(capsys, argv)
     assert f"there is no data set at {tmp_path}/coco" in said and "COCO_ROOT" in said

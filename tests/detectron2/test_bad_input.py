@@ -83,5 +83,5 @@ def test_weights_that_are_not_finite_are_neither_evaluated_nor_saved(folder, cap
 
 def test_a_proposal_network_that_is_not_finite_names_its_images(folder, capsys):
     overrides = ["optimizer.lr=1e30", "train.max_iter=9", "train.prior=0.01"]
-    said = failing(capsys, arguments(folder, *overrides, config="faster_rcnn_shapes.py"), status=3)
+    said = failing(capsys, arguments(folder, *overrides, config="faster_rcnn.py:shapes"), status=3)
     assert "in iteration 2: boxes or scores of the proposal network, of images [" in said and "not finite" in said

@@ -14,7 +14,7 @@ from detectron2.utils import comm
 from omegaconf import DictConfig
 
 from sampling_free import config
-from sampling_free.detectron2.foreground import counted_head, fit_prior, set_prior
+from sampling_free.detectron2.foreground import counted_head, fit_prior, set_prior, settle_prior
 from sampling_free.detectron2.optimizer import exempt_scales
 from sampling_free.detectron2.train import run_pictures
 from sampling_free.detectron2.train.checkpointer import RunCheckpointer
@@ -52,7 +52,7 @@ def train(cfg: DictConfig, *, resume: bool = False, launch: Launch | None = None
     """Train a config's model, evaluating on the way; returns the last evaluation's metrics.
 
     Args:
-        cfg: the config; see `configs/detectron2/common` for what `train` holds.
+        cfg: the config; see `sampling_free.detectron2.train.zoo` for what `train` holds.
         resume: go on from `checkpoints/last.pth` of the output folder, where there is one.
         launch: processes and machines.
 
@@ -106,6 +106,7 @@ class _Run:
         quiet()
         seed_all(self.options.seed)
         self.model: Any = config.instantiate(cfg.model, "model").to(self.options.device)
+        settle_prior(self.model)
         refuse_shared_names(cfg.dataloader)
         masks = uses_masks(config.plain(cfg.dataloader.train))
         self.test_batches, self.test_records = test_loader(cfg.dataloader.test, masks=masks)

@@ -167,7 +167,7 @@ def evaluator_of(node: Any, folder: Path, name: str) -> Any:
     """
     call = config.plain(node)
     target = locate(call["_target_"]) if isinstance(call["_target_"], str) else call["_target_"]
-    if target is COCOEvaluator:
+    if target in (CocoEvaluator, COCOEvaluator):
         call |= {"_target_": CocoEvaluator, "dataset_name": call.get("dataset_name", name)}
         call["output_dir"] = call.get("output_dir") or str(folder)
     if "dataset_name" in call:

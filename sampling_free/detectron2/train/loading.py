@@ -77,7 +77,7 @@ class TrainingData:
         return mapper | {"instance_mask_format": "bitmask"}
 
     def _is_ours(self) -> bool:
-        return target_of(self.node) is build_detection_train_loader and set(self.node) <= _READ
+        return target_of(self.node) in (train_loader, build_detection_train_loader) and set(self.node) <= _READ
 
     def batches(self, start: int = 0, *, total_batch_size: int | None = None, alone: bool = False) -> Iterable[Records]:
         """Endless batches of this process.
@@ -89,29 +89,61 @@ class TrainingData:
         """
         if self.items is None:
             return config.instantiate(self.node, "dataloader.train")
-        sampler = StreamSampler(
-            len(self.records),
+        return _stream(
+            self.items,
             total_batch_size=total_batch_size or self.node["total_batch_size"],
             seed=self.seed,
             start_iteration=start,
             rank=0 if alone else comm.get_rank(),
             world_size=1 if alone else comm.get_world_size(),
-            groups=self._groups(),
-        )
-        workers = 0 if alone else self.node.get("num_workers", 0)
-        return DataLoader(
-            Stream(self.items, self.seed),
-            batch_sampler=sampler,
-            num_workers=workers,
-            collate_fn=trivial_batch_collator,
-            persistent_workers=workers > 0,
+            groups=_groups(self.records) if self.node.get("aspect_ratio_grouping", True) else None,
+            num_workers=0 if alone else self.node.get("num_workers", 0),
         )
 
-    def _groups(self) -> list[int] | None:
-        """detectron2's two groups: wide images, and all others."""
-        if not self.node.get("aspect_ratio_grouping", True):
-            return None
-        return [0 if record["width"] > record["height"] else 1 for record in self.records]
+
+def train_loader(
+    dataset: Records,
+    *,
+    mapper: Any,
+    total_batch_size: int,
+    num_workers: int = 0,
+    aspect_ratio_grouping: bool = True,
+    seed: int = 0,
+) -> DataLoader:
+    """The endless batches of one process, as detectron2's `build_detection_train_loader` gives them; it has a seed.
+
+    Args:
+        dataset: records.
+        mapper: makes of a record what the model takes.
+        total_batch_size: over all processes.
+        num_workers: processes that load.
+        aspect_ratio_grouping: whether a batch has wide images alone, or others alone.
+        seed: of the order and of the augmentation.
+    """
+    return _stream(
+        MapDataset(DatasetFromList(dataset, copy=False), Reading(mapper)),
+        total_batch_size=total_batch_size,
+        seed=seed,
+        rank=comm.get_rank(),
+        world_size=comm.get_world_size(),
+        groups=_groups(dataset) if aspect_ratio_grouping else None,
+        num_workers=num_workers,
+    )
+
+
+def _stream(items: Dataset, *, num_workers: int, seed: int, **order: Any) -> DataLoader:
+    return DataLoader(
+        Stream(items, seed),
+        batch_sampler=StreamSampler(len(items), seed=seed, **order),  # type: ignore[arg-type]
+        num_workers=num_workers,
+        collate_fn=trivial_batch_collator,
+        persistent_workers=num_workers > 0,
+    )
+
+
+def _groups(records: Records) -> list[int]:
+    """detectron2's two groups: wide images, and all others."""
+    return [0 if record["width"] > record["height"] else 1 for record in records]
 
 
 def test_loader(node: Any, *, masks: bool = False) -> tuple[Iterable[Records], Records]:

@@ -22,7 +22,7 @@ from sampling_free.runs.folder import open_folder
 from sampling_free.runs.launch import Launch
 from sampling_free.runs.options import nodes_of
 from sampling_free.runs.stopwatch import Stopwatch
-from sampling_free.torchvision.foreground import counted_head, fit_prior, set_prior
+from sampling_free.torchvision.foreground import counted_head, fit_prior, set_prior, settle_prior
 from sampling_free.torchvision.train import run_pictures
 from sampling_free.torchvision.train.checkpoints import iteration_of, load_weights, refuse_other_classes
 from sampling_free.torchvision.train.csv_log import CsvLog
@@ -46,7 +46,7 @@ def train(cfg: DictConfig, *, resume: bool = False, launch: Launch | None = None
     """Train a config's model, evaluating on the way; returns the last evaluation's metrics.
 
     Args:
-        cfg: the config; see `configs/common/train.py` for what `train` holds.
+        cfg: the config; see `configs/torchvision/common/run.py` for what `train` holds.
         resume: go on from `checkpoints/last.ckpt` of the output folder, where there is one.
         launch: processes and machines.
 
@@ -80,6 +80,7 @@ class _Run:
         seed_everything(self.options.seed, verbose=False)
         self.test_set = self._data("test")
         self.module = self._module(config.instantiate(cfg.model, "model"))
+        settle_prior(self.module.model)
         self.stopwatch = Stopwatch()
         self.log = CsvLog(self.folder / "metrics.csv")
         self.trainer = self._trainer(logs=True)
