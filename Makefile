@@ -25,7 +25,7 @@ QUICK_DATA := settings='{size: 64, num_train: 64, num_val: 16}'
 DEMO_QUICK := -- train.max_iter=30 train.eval_period=30 model.weights_backbone=null \
         $(foreach split,train test,dataloader.$(split).dataset.root=output/data/shapes-quick dataloader.$(split).dataset.$(QUICK_DATA))
 
-.PHONY: help setup setup-detectron2 demo test test-gpu check format bench clean
+.PHONY: help setup setup-detectron2 demo test test-gpu fuzz check format bench clean
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -66,6 +66,10 @@ test: $(READY) ## run the tests
 
 test-gpu: $(READY) ## run what only a GPU can tell; a few minutes, skipped by name without one
 	$(BIN)/python -m pytest tests/gpu
+
+N ?= 10000
+fuzz: $(READY) ## read N damaged files of each kind (default 10000), SEED=0; half an hour
+	$(BIN)/python -X faulthandler -m tests.fuzz $(N) --seed $(or $(SEED),0)
 
 check: $(READY) ## lint, format, types, house rules
 	$(BIN)/ruff check .

@@ -188,7 +188,10 @@ def _parse(text: str) -> Override:
 
 
 def _require_key(cfg: DictConfig, key: str, *, new: bool) -> None:
-    """Walks down the key; with `new` its end may be missing, but values on the way still have no keys."""
+    """Walks down the key; its end may be missing with `new`, or where it is an argument of what a node calls.
+
+    Values on the way have no keys in any case.
+    """
     node: Any = cfg
     parts = key.split(".")
     for depth, part in enumerate(parts):
@@ -198,10 +201,27 @@ def _require_key(cfg: DictConfig, key: str, *, new: bool) -> None:
             node = node[int(part)]
         elif not OmegaConf.is_config(node) and node is not None:
             raise UserError(f"Config key {'.'.join(parts[:depth])!r} is the value {node!r}; it has no {part!r} in it.")
-        elif new:
+        elif new or (depth == len(parts) - 1 and _is_argument(node, part)):
             return
         else:
             raise UserError(f"Unknown config key {key!r}{_nearest(cfg, parts, depth)}; +{key}=… adds a new one.")
+
+
+def _is_argument(node: Any, name: str) -> bool:
+    """Whether a node's call takes an argument by a name that its signature, or that of a class it passes on to, has."""
+    target = node.get("_target_") if isinstance(node, DictConfig) else None
+    target = _locate(target) if isinstance(target, str) else target
+    calls = target.__mro__[:-1] if inspect.isclass(target) else [target] if callable(target) else []
+    for call in calls:
+        try:
+            parameters = inspect.signature(call).parameters
+        except (TypeError, ValueError):  # of a class without a signature
+            return False
+        if name in parameters:
+            return True
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            return False
+    return False
 
 
 def _nearest(cfg: DictConfig, parts: list[str], depth: int) -> str:

@@ -281,3 +281,16 @@ def test_a_value_that_yaml_cannot_hold_is_said(configs, caplog):
     config.save(cfg, configs / "saved.yaml")
     assert "config.train.note" in caplog.text
     assert "object at" in config.load(configs / "saved.yaml").train.note
+
+
+@pytest.mark.parametrize("target", ["Shapes", "CocoDetection"])
+def test_an_argument_that_a_call_takes_may_be_set_though_the_config_does_not_name_it(target, tmp_path):
+    file = tmp_path / "a.py"
+    file.write_text(
+        "from sampling_free.config import LazyCall as L\n"
+        f"from sampling_free.torchvision.train.datasets import {target}\n"
+        f"model = L({target})(root='x')\n"
+    )
+    assert config.load(file, ["model.strict=true"]).model.strict is True
+    with pytest.raises(UserError, match="Unknown config key 'model.strikt'"):
+        config.load(file, ["model.strikt=true"])

@@ -117,6 +117,25 @@ def test_a_broken_image_stops_when_named_and_is_counted_in_a_folder(place, tmp_p
     ]
 
 
+def test_a_picture_that_is_scaled_to_nothing_is_left_out(place, tmp_path, caplog):
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (3000, 4)).save(tmp_path / "in" / "strip.png")
+    Image.open(place / "more" / "noise.png").save(tmp_path / "in" / "whole.png")
+    assert predicted(place, tmp_path / "in", "--output", tmp_path / "out") == 1
+    assert f"image {tmp_path}/in/strip.png: 3000 x 4 pixels are scaled to nothing; left out" in caplog.text
+    assert [path.name for path in (tmp_path / "out").glob("*.jpg")] == ["whole.jpg"]
+
+
+def test_names_are_those_of_the_checkpoint(place, tmp_path):
+    state = torch.load(place / "retinanet_resnet10_fpn.pt", weights_only=True)
+    names = {label: f"named {label}" for label in range(1, 6)}
+    torch.save({"state_dict": state, "label_names": names}, tmp_path / "last.ckpt")
+    arguments = (place / "more", "--output", tmp_path, "--threshold", "0")
+    assert predicted(place, *arguments, weights=tmp_path / "last.ckpt") == 0
+    (record,) = json.loads((tmp_path / "predictions.json").read_text())
+    assert {d["name"] for d in record["detections"]} <= set(names.values())
+
+
 def test_class_numbers_stand_in_where_the_data_are_elsewhere(place, tmp_path, caplog):
     elsewhere = [f"dataloader.test.dataset.root={place / 'more' / 'noise.png'}", "dataloader.test.dataset.split=none"]
     arguments = (place / "more", "--output", tmp_path, "--threshold", "0", *elsewhere)

@@ -8,6 +8,7 @@ import time
 import pytest
 import torch
 import yaml
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.files import corrupt
@@ -215,6 +216,36 @@ def test_a_corrupt_image_in_evaluation_is_named(finished, folder, capsys):
     weights = finished / "run" / "checkpoints" / "last.ckpt"
     argv = arguments(folder, f"train.init_checkpoint={weights}", options=["--eval-only"])
     assert f"image {image} cannot be read" in failing(capsys, argv)
+
+
+def test_a_picture_that_is_scaled_to_nothing_is_named_before_the_first_iteration(folder, capsys):
+    image = sorted((folder / "data" / "val").glob("*.jpg"))[0]
+    Image.new("RGB", (3000, 4)).save(image)
+    content = json.loads((folder / "data" / "annotations" / "instances_val.json").read_text())
+    images = [
+        entry | ({"width": 3000, "height": 4} if entry["file_name"] == image.name else {})
+        for entry in content["images"]
+    ]
+    annotations(folder, "val", images=images)
+    assert f"image {image.name} of 3000 x 4 pixels is scaled to nothing" in failing(capsys, arguments(folder))
+
+
+def test_classes_are_matched_by_name_or_refused(finished, folder, capsys):
+    """The validation file lists its classes in another order; then it has one that nobody trained."""
+    weights = finished / "run" / "checkpoints" / "last.ckpt"
+    evaluating = arguments(folder, f"train.init_checkpoint={weights}", options=["--eval-only"])
+    assert train_net().main(evaluating) == 0
+    before = sorted(capsys.readouterr().out.splitlines())
+    content = json.loads((folder / "data" / "annotations" / "instances_val.json").read_text())
+    turned = {category["id"]: 9 - category["id"] for category in content["categories"]}
+    names = [category | {"id": turned[category["id"]]} for category in content["categories"]]
+    boxes = [box | {"category_id": turned[box["category_id"]], "id": i} for i, box in enumerate(content["annotations"])]
+    annotations(folder, "val", annotations=boxes, categories=names)
+    assert train_net().main(evaluating) == 0
+    assert sorted(capsys.readouterr().out.splitlines()) == before
+    annotations(folder, "val", categories=[name | {"name": f"{name['name']}s"} for name in names])
+    assert "which is no class that the model was trained on (circle, square" in failing(capsys, evaluating)
+    assert "which is no class that the model was trained on (circle, square" in failing(capsys, arguments(folder))
 
 
 def test_nothing_to_evaluate(folder, capsys):

@@ -57,9 +57,16 @@ class Predictor:
             logger.warning("class numbers stand for names: %s", error)
             return {}
 
-    def __call__(self, image: NDArray[np.uint8], threshold: float) -> tuple[list[Box], float]:
-        """Detections in an image `(H, W, 3)` uint8 RGB with at least a score, and the highest score of all."""
-        found = self.engine.predict(self.model, image)
+    def __call__(self, image: NDArray[np.uint8], threshold: float, name: str = "") -> tuple[list[Box], float]:
+        """Detections in an image `(H, W, 3)` uint8 RGB with at least a score, and the highest score of all.
+
+        Raises:
+            UserError: the model cannot take the image of this name.
+        """
+        try:
+            found = self.engine.predict(self.model, image)
+        except UserError as error:
+            raise UserError(f"image {name}: {error}") from error
         masks = found.get("masks", [None] * len(found["boxes"]))
         boxes = [
             Box(
@@ -91,13 +98,13 @@ def predict(predictor: Predictor, inputs: Sequence[Path], output: Path, *, thres
     for path in tqdm(images, desc="predicting", unit=" images"):
         try:
             image = read_image(path)
+            boxes, best = predictor(image, threshold, str(path))
         except UserError as error:
             if path in inputs:
                 raise
             logger.warning("%s; left out", error)
             unreadable += 1
             continue
-        boxes, best = predictor(image, threshold)
         highest = max(highest, best)
         Image.fromarray(draw_boxes(image, boxes)).save(pictures.of(path), quality=92)
         predictions.append({"image": str(path), "height": image.shape[0], "width": image.shape[1]})

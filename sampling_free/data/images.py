@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from sampling_free.data.problems import printable
 from sampling_free.errors import UserError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}  # of images in a folder
@@ -75,7 +76,7 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
         raise UserError(f"image {path} cannot be read (it is of no format that Pillow knows)") from error
     except (Exception, MemoryError) as error:  # of a damaged file Pillow raises almost anything
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise UserError(f"image {path} cannot be read ({reason})") from error
+        raise UserError(f"image {path} cannot be read ({printable(reason)})") from error
 
 
 def _refuse_huge(size: tuple[int, int]) -> None:

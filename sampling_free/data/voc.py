@@ -80,7 +80,8 @@ def _annotations(
         try:
             root = _parsed(file)
         except (OSError, ValueError, SyntaxError, MemoryError) as error:
-            broken.append(f"annotation {printable(str(file))} cannot be read: {error}")
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            broken.append(f"annotation {printable(str(file))} cannot be read: {printable(reason)}")
         else:
             yield folder, stem, root
     if broken:

@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("detectron2", reason="detectron2 is not installed: `make setup-detectron2`")
 
 import cv2
+import detectron2.data.transforms as T
 import numpy as np
 import torch
 from detectron2.config import LazyCall as L
@@ -28,8 +29,8 @@ from omegaconf import DictConfig
 from sampling_free.data import generate_shapes
 from sampling_free.data.shapes import ShapesSettings
 from sampling_free.detectron2.train import loading
-from sampling_free.detectron2.train.evaluation import evaluate, evaluator_of
-from sampling_free.detectron2.train.loading import TrainingData, open_data
+from sampling_free.detectron2.train.evaluation import evaluate, evaluator_of, matched_by_name
+from sampling_free.detectron2.train.loading import TrainingData, open_data, refuse_shared_names
 from sampling_free.detectron2.train.splits import coco_split, shapes_split, voc_split
 from sampling_free.errors import UserError
 
@@ -293,3 +294,104 @@ def test_data_without_annotations_give_a_result_file_and_no_figures(shapes, tmp_
     assert evaluate(oracle, loader, evaluator) == {}
     (result,) = json.loads((tmp_path / "coco_results_bbox.json").read_text())
     assert result == {"image_id": first, "category_id": 3, "score": 1.0, "bbox": [1.0, 2.0, 3.0, 4.0]}
+
+
+def test_an_evaluator_of_other_numbers_counts_classes_by_name(shapes, tmp_path):
+    """A model that was trained on the classes in another order, and on one more."""
+    node = L(shapes_split)(name="mine", root=str(shapes), split="val", settings=SETTINGS)
+    loader = L(build_detection_test_loader)(dataset=node, mapper=mapper(is_train=False), num_workers=0)
+    batches, records = loading.test_loader(DictConfig({"test": loader}, flags={"allow_objects": True}).test)
+    labels = dict(enumerate(["extra", *reversed(CLASSES)]))
+    oracle = Oracle("mine")
+    for boxes in oracle.truth.values():
+        boxes[:] = [box | {"category_id": 5 - box["category_id"]} for box in boxes]
+    plain = evaluator_of(L(COCOEvaluator)(dataset_name="mine"), tmp_path, "mine")
+    found = evaluate(oracle, batches, matched_by_name(plain, records, CLASSES, labels, "mine"))
+    assert found["bbox/AP"] == pytest.approx(100)
+    results = json.loads((tmp_path / "coco_results_bbox.json").read_text())
+    annotations = json.loads((shapes / "annotations" / "instances_val.json").read_text())["annotations"]
+    assert sorted(r["category_id"] for r in results) == sorted(a["category_id"] for a in annotations)
+    assert matched_by_name(plain, records, CLASSES, dict(enumerate(CLASSES)), "mine") is plain
+    with pytest.raises(UserError, match="mine has boxes of .*, which is no class that the model was trained on"):
+        matched_by_name(plain, records, CLASSES, {0: "circle"}, "mine")
+
+
+def test_an_id_of_zero_costs_no_box_in_a_data_set_of_detectron2_s_own(shapes, tmp_path):
+    file = changed(shapes, lambda content: [a.update(id=i) for i, a in enumerate(content["annotations"])], split="val")
+    register_coco_instances("theirs", {}, str(file), str(shapes / "val"))
+    node = L(get_detection_dataset_dicts)(names="theirs", filter_empty=False)
+    assert figures(node, COCOEvaluator, tmp_path)["bbox/AP"] == pytest.approx(100)
+
+
+def test_data_of_crowds_alone_have_no_figure(shapes, tmp_path, caplog):
+    changed(shapes, lambda content: [a.update(iscrowd=1) for a in content["annotations"]], split="val")
+    node = L(coco_split)(name="mine", root=str(shapes), images="val", annotations="annotations/instances_val.json")
+    assert figures(node, COCOEvaluator, tmp_path, share=0) == {}
+    assert "no box at all but of crowds: there is no bbox AP" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("<pose>Left</pose>", ""), ("<xmax>20<", "<xmax>20.5<")], ids=["pose", "float"]
+)
+def test_what_the_evaluator_of_voc_cannot_read_is_found_before(before, after, tmp_path):
+    root = voc_folder(tmp_path / "voc")
+    file = root / "Annotations" / "a1.xml"
+    file.write_text(file.read_text().replace(before, after))
+    voc_split("mine", root, [[".", "test"]], ["cat", "dog"])
+    with pytest.raises(UserError, match="VOC evaluator cannot read .*a1.xml .*COCOEvaluator"):
+        evaluator_of(L(PascalVOCDetectionEvaluator)(dataset_name="mine"), tmp_path, "mine")
+    evaluator_of(L(COCOEvaluator)(dataset_name="mine"), tmp_path, "mine")
+
+
+def test_a_list_of_a_class_is_refused_for_the_evaluator_of_voc(tmp_path):
+    root = voc_folder(tmp_path / "voc")
+    (root / "ImageSets" / "Main" / "test.txt").write_text("a1 -1\nb2  1\n")
+    assert len(voc_split("mine", root, [[".", "test"]], ["cat", "dog"])) == 2
+    with pytest.raises(UserError, match="line 'a1 -1' of .*test.txt is no name of an evaluated image"):
+        evaluator_of(L(PascalVOCDetectionEvaluator)(dataset_name="mine"), tmp_path, "mine")
+
+
+def test_masks_train_are_mended_or_dropped_as_the_mapper_wants_them(shapes, caplog):
+    def damage(content):
+        boxes = [box for box in content["annotations"] if box["image_id"] == content["annotations"][0]["image_id"]]
+        content["annotations"] = boxes[:1]
+        content["annotations"] += [boxes[0] | {"id": 90 + i, "segmentation": mask} for i, mask in enumerate((None, []))]
+        runs = {"size": [64, 64], "counts": [100, 500, 3496]}
+        content["annotations"].append(boxes[0] | {"id": 99, "segmentation": runs})
+
+    changed(shapes, damage)
+    split = dict(name="mine", root=str(shapes), images="train", annotations="annotations/instances_train.json")
+    drawing = L(DatasetMapper)(is_train=True, augmentations=[], image_format="BGR", use_instance_mask=True)
+    node = L(build_detection_train_loader)(dataset=L(coco_split)(**split), mapper=drawing, total_batch_size=1)
+    data = TrainingData(node, seed=0)
+    assert "2 bad annotations dropped" in caplog.text
+    found = next(item["instances"] for item in data.items if len(item["instances"]))
+    assert len(found) == 2 and int(found.gt_masks.tensor[1].sum()) == 500
+
+
+def test_two_data_sets_under_one_name_are_refused(shapes):
+    train, test = ({"name": "a", "annotations": file} for file in ("1.json", "2.json"))
+    with pytest.raises(UserError, match="are both called 'a', and are not the same data: give each its own name"):
+        refuse_shared_names({"train": {"dataset": train}, "test": {"dataset": test}})
+    refuse_shared_names({"train": {"dataset": train}, "test": {"dataset": dict(train)}})
+    register_coco_instances("mine", {}, "none.json", "nowhere")
+    with pytest.raises(UserError, match="detectron2 has a data set 'mine' already, which is another"):
+        opened(shapes)
+
+
+def test_a_picture_of_16_bits_trains_as_it_looks(tmp_path):
+    values = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "a.png"), values)
+    node = dict(_target_=DatasetMapper, is_train=True, augmentations=[], image_format="BGR")
+    record = {"file_name": str(tmp_path / "a.png"), "height": 64, "width": 64, "annotations": []}
+    image = loading.Reading.of(node, "mapper")(record)["image"]
+    np.testing.assert_allclose(image[0], values / 257, atol=1)
+
+
+def test_a_picture_that_is_scaled_to_nothing_is_named(tmp_path):
+    cv2.imwrite(str(tmp_path / "strip.png"), np.zeros((4, 3000, 3), np.uint8))
+    shorter = T.ResizeShortestEdge(short_edge_length=64, max_size=128)
+    node = dict(_target_=DatasetMapper, is_train=True, augmentations=[shorter], image_format="BGR")
+    record = {"file_name": str(tmp_path / "strip.png"), "height": 4, "width": 3000, "annotations": []}
+    with pytest.raises(UserError, match="strip.png of 3000 x 4 pixels is scaled to nothing"):
+        loading.Reading.of(node, "mapper")(record)

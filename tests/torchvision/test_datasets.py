@@ -195,3 +195,22 @@ def test_shapes_are_drawn_on_first_use(tmp_path):
             assert (left, top) == (columns.min(), rows.min())
             assert (right, bottom) == (columns.max() + 1, rows.max() + 1)
     assert len(Shapes(tmp_path / "shapes", "train", settings=settings)) == 3
+
+
+def test_labels_are_those_that_a_model_knows_the_names_by(root):
+    data = coco(root)
+    data.match({1: "dog", 2: "bus", 3: "car"})
+    assert data.label_names == {1: "dog", 3: "car"} and data[0][1]["labels"].tolist() == [1, 3]
+    assert data.category_of_label == {1: 18, 3: 3} and data.num_labels == 4
+    with pytest.raises(UserError, match="instances.json has boxes of car, which is no class that the model was"):
+        data.match({1: "dog"})
+
+
+def test_a_turned_picture_trains_as_viewers_show_it(root):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.zeros((40, 32, 3), np.uint8)
+    pixels[:, :8] = 255  # the top, when upright
+    Image.fromarray(pixels).save(root / "images" / "4.png", exif=exif)
+    image, _ = coco(root)[0]
+    assert image.shape == (3, 32, 40) and image[:, :8].min() == 1 and image[:, 8:].max() == 0

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from sampling_free import config
 from sampling_free.detectron2.train.checkpointer import RunCheckpointer
 from sampling_free.detectron2.train.loading import categories_of, open_data
+from sampling_free.errors import UserError
 from sampling_free.runs.checkpoints import label_names_of
 
 
@@ -36,7 +37,12 @@ class Predictor:
         """Detections in one image `(H, W, 3)` uint8 RGB."""
         height, width = image.shape[:2]
         given = AugInput(image[..., ::-1] if self.is_bgr else image)
-        self.augmentations(given)
+        try:
+            self.augmentations(given)
+        except ValueError as error:
+            if "must be > 0" not in str(error):  # Pillow's, of a picture without a row or column
+                raise
+            raise UserError(f"{width} x {height} pixels are scaled to nothing") from error
         tensor = torch.from_numpy(np.ascontiguousarray(given.image.transpose(2, 0, 1)))
         found = self.model([{"image": tensor, "height": height, "width": width}])[0]["instances"].to("cpu")
         arrays = {"boxes": found.pred_boxes.tensor, "scores": found.scores, "labels": found.pred_classes}

@@ -29,6 +29,7 @@ from sampling_free.torchvision.train.csv_log import CsvLog
 from sampling_free.torchvision.train.datasets import DetectionDataset
 from sampling_free.torchvision.train.evaluation import CocoEvaluator
 from sampling_free.torchvision.train.loading import test_loader, train_loader
+from sampling_free.torchvision.train.narrow import refuse_narrow
 from sampling_free.torchvision.train.options import Options
 from sampling_free.torchvision.train.predictor import category_names, load_model, predict
 from sampling_free.torchvision.train.processes import speaking_of_peers
@@ -118,6 +119,8 @@ class _Run:
             raise UserError(
                 "the evaluation data has no box at all but of crowds: there is no AP; --eval-only can do without"
             )
+        for data in (self.train_set, self.test_set):
+            refuse_narrow(self.module.model, data.coco.imgs.values(), data.source)
         self.module.label_names = self.train_set.label_names
         self.test_set.match(self.train_set.label_names)
 
@@ -127,6 +130,7 @@ class _Run:
         if names:
             self.test_set.match(names)
         refuse_other_classes(self.module.model, self.test_set)
+        refuse_narrow(self.module.model, self.test_set.coco.imgs.values(), self.test_set.source)
         load_weights(self.module.model, weights)
 
     def resume(self) -> int:

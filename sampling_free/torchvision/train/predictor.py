@@ -10,8 +10,10 @@ from omegaconf import DictConfig
 from torch import nn
 
 from sampling_free import config
+from sampling_free.errors import UserError
 from sampling_free.runs.checkpoints import label_names_of
 from sampling_free.torchvision.train.checkpoints import load_weights
+from sampling_free.torchvision.train.narrow import vanishes
 
 
 def load_model(cfg: DictConfig, weights: str | Path) -> nn.Module:
@@ -23,7 +25,13 @@ def load_model(cfg: DictConfig, weights: str | Path) -> nn.Module:
 
 @torch.no_grad()
 def predict(model: nn.Module, image: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-    """Detections in one image `(H, W, 3)` uint8 RGB: `boxes` XYXY, `scores`, `labels`, and `masks` where there are."""
+    """Detections in one image `(H, W, 3)` uint8 RGB: `boxes` XYXY, `scores`, `labels`, and `masks` where there are.
+
+    Raises:
+        UserError: the image is so narrow that it is scaled to nothing.
+    """
+    if vanishes(model, *image.shape[:2]):
+        raise UserError(f"{image.shape[1]} x {image.shape[0]} pixels are scaled to nothing")
     device = next(model.parameters()).device
     tensor = torch.from_numpy(image.copy()).permute(2, 0, 1).to(device).float() / 255
     return {name: value.cpu().numpy() for name, value in model([tensor])[0].items()}

@@ -1,0 +1,1 @@
+"""Files that are damaged at random: each is read, or refused in a sentence, and nothing is dropped uncounted."""
