@@ -27,7 +27,7 @@ MAY_IMPORT = {
         "sampling_free.mechanism",
         "sampling_free.heuristics",
     ),
-    "data": ("numpy", "cv2", "PIL", "pycocotools", "tqdm"),
+    "data": ("numpy", "cv2", "PIL", "pycocotools", "tqdm", "yaml"),
     "pictures": ("numpy", "cv2", "PIL", "matplotlib"),
     "runs": ("torch", "numpy", "omegaconf", "yaml", "sampling_free.config", "sampling_free.pictures"),
 }

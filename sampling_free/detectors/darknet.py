@@ -1,6 +1,5 @@
 """DarkNet-53, YOLOv3's backbone, from timm."""
 
-import timm
 from torch import Tensor, nn
 
 
