@@ -203,7 +203,8 @@ def shell_command(arguments: Sequence[str]) -> str:
     return text
 
 
-def _seeds(text: str) -> list[int]:
+def parse_seeds(text: str) -> list[int]:
+    """Whole numbers with commas between, each once."""
     try:
         seeds = [int(seed) for seed in text.split(",")]
     except ValueError as error:
@@ -229,7 +230,7 @@ def command(arguments: Sequence[str] | None = None) -> int:
     if options.publish:
         _text_between_marks(options.publish)  # before hours of training, not after
     _make(options.output)
-    rows, seeds = [Row.parse(text) for text in options.rows], _seeds(options.seeds)
+    rows, seeds = [Row.parse(text) for text in options.rows], parse_seeds(options.seeds)
     text, pictures = compare(rows, options.output, overrides=arguments[split + 1 :], seeds=seeds, reuse=options.reuse)
     if options.publish:
         publish(options.publish, text, shell_command(arguments), pictures)
