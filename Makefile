@@ -46,7 +46,7 @@ $(READY_DETECTRON2): constraints.txt | $(READY)
 	@for tool in git $(CXX); do command -v $$tool >/dev/null || \
 	  { echo "error: building detectron2 needs $$tool; install it" >&2; exit 1; }; done
 	@echo "Building detectron2 from source: about two minutes, silent until done, once."
-	$(PIP) wheel ninja 'setuptools<81'
+	$(PIP) wheel --editable '.[detectron2]'
 	$(BIN)/python -m pip uninstall --quiet --quiet --yes detectron2
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) --no-cache-dir --no-build-isolation '$(DETECTRON2)'
 	@touch $@

@@ -40,7 +40,7 @@ _MECHANISM = (  # the public surface: `__all__` of `sampling_free.mechanism`
     "sigmoid_cross_entropy_sum",
 )
 
-__all__ = [*_MECHANISM, "UserError", "__version__"]  # noqa: PLE0604 - all are names
+__all__ = [*_MECHANISM, "UserError", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

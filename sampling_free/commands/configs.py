@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sampling_free import config
-from sampling_free.commands import command_line, packaged
+from sampling_free import config, packaged
+from sampling_free.commands import command_line
 from sampling_free.errors import UserError
 
 

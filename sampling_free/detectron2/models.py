@@ -1,8 +1,8 @@
 """detectron2's detectors as config nodes for any number of classes: on its ResNet, or on a small one for a CPU.
 
 The small ResNet has one basic block a stage and a narrow pyramid. All train from random weights there, so BatchNorm
-trains and heads are normalised. Two-stage box losses are the papers' smooth L1 (beta 1/9 and 1): guided classification is
-as large as they are, and L1 of a network that knows nothing is too large.
+trains and heads are normalised. Two-stage box losses are the papers' smooth L1 (beta 1/9 and 1): guided classification
+is as large as they are, and L1 of a network that knows nothing is too large.
 """
 
 from pathlib import Path

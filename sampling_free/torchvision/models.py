@@ -49,7 +49,7 @@ def small_pyramid(*, two_stage: bool = False) -> BackboneWithFPN:
 def small_stages() -> IntermediateLayerGetter:
     """The stages of strides 4, 8 and 16 of this file's ResNet, from random weights, as YOLOv3 takes them."""
     stages = IntermediateLayerGetter(resnet10(), {f"layer{level}": str(level) for level in (1, 2, 3)})
-    stages.channels = [64, 128, 256]  # type: ignore[assignment]
+    stages.channels = [64, 128, 256]
     return stages
 
 
