@@ -85,7 +85,7 @@ def _count(detector: str, figures: Any, names: Any, options: argparse.Namespace,
         model = config.instantiate(config.load(Path(folder) / "config.py").model, "model")
     numbers = {identity: place for place, identity in enumerate(names, start=1)}
     with torch.no_grad():
-        counts = count_by_level(model, _shapes(checked["train"].coco, numbers), 1 if choices.two_stage else len(names))
+        counts = count_by_level(model, _shapes(checked["train"].coco, numbers))
     return counts, choices.scale
 
 

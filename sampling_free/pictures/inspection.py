@@ -35,7 +35,8 @@ class Inspection:
         title: of the picture.
         names: of the classes, by id.
         figures: per split, as `recipes.figures.Figures`.
-        counts: per detector foreground `(L, C)` and examples `(L,)`; C is 1 where a detector knows no classes.
+        counts: per detector foreground `(L, C)` and examples `(L,)`; of C columns the last are those of the classes,
+            in their order, and one alone where a detector knows none.
         scales: per detector what it resizes images by.
     """
 
@@ -82,11 +83,12 @@ class Inspection:
     def foreground_rows(self) -> list[list[Any]]:
         """A line a detector, level and class; "all" sums."""
         rows: list[list[Any]] = [["detector", "level", "class", "foreground", "examples", "N_f/N", "prior", "bias"]]
-        for detector, (foreground, examples) in self.counts.items():
+        for detector, (columns, examples) in self.counts.items():
+            foreground = columns[:, -len(self.names) :]
             names = list(self.names.values()) if foreground.shape[1] > 1 else ["object"]
             for level, (row, total) in enumerate(zip(foreground.tolist(), examples.tolist(), strict=True)):
                 rows += [
-                    [detector, level, n, f, total, f / max(total, 1), "", ""] for n, f in zip(names, row, strict=False)
+                    [detector, level, n, f, total, f / max(total, 1), "", ""] for n, f in zip(names, row, strict=True)
                 ]
             share, prior = self.share(detector), self.prior(detector)
             rows.append(
@@ -141,7 +143,7 @@ def _classes(axes: Axes, inspection: Inspection) -> None:
 def _sides(axes: Axes, inspection: Inspection) -> None:
     sides = {split: figures.sides for split, figures in inspection.figures.items() if len(figures.boxes)}
     every = np.concatenate(list(sides.values()))
-    bins = np.geomspace(max(every.min(), 1), max(every.max(), 2) * 1.01, 30)
+    bins = np.geomspace(max(every.min(), 1), max(every.max(), 2) * 1.01, 30).tolist()
     for split, values in sides.items():
         share = np.full(len(values), 100 / len(values))
         axes.hist(values, bins, weights=share, histtype="step", linewidth=1.8, color=_SPLITS[split])
@@ -155,13 +157,15 @@ def _sides(axes: Axes, inspection: Inspection) -> None:
 def _per_image(axes: Axes, inspection: Inspection) -> None:
     most = max(int(np.quantile(f.per_image, 0.99)) for f in inspection.figures.values()) + 1
     step = max(1, most // 20)
-    bins = np.arange(0, most + 2 * step, step) - 0.5
+    bins = (np.arange(0, most + 2 * step, step) - 0.5).tolist()
     empty = []
     for split, figures in inspection.figures.items():
         counts, share = figures.per_image.clip(max=most), np.full(len(figures.images), 100 / len(figures.images))
         axes.hist(counts, bins, weights=share, histtype="step", linewidth=1.8, color=_SPLITS[split])
         empty.append(f"{split} {int((figures.per_image == 0).sum())}")
-    axes.set(title=f"objects of an image; without any: {', '.join(empty)}", xlabel="objects", ylabel="% of the images")
+    axes.set(
+        title="objects of an image", xlabel=f"objects; images without any: {', '.join(empty)}", ylabel="% of the images"
+    )
 
 
 def _detectors(axes: Axes, inspection: Inspection) -> None:
@@ -181,9 +185,7 @@ def _detectors(axes: Axes, inspection: Inspection) -> None:
     axes.set_yticks(places, [_NAMES[name] for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set(title="how rare is the foreground?", xlabel="share of the examples")
-    axes.legend(
-        loc="upper center", bbox_to_anchor=(0.4, -0.16), fontsize=8.5, frameon=False, ncols=3, handletextpad=0.2
-    )
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8.5, frameon=False)
     axes.grid(visible=False, axis="y")
 
 
@@ -197,12 +199,13 @@ def _levels(axes: Axes, inspection: Inspection) -> None:
     most = max(len(examples) for _, examples in inspection.counts.values())
     axes.set_xticks(range(most), ["finest", *map(str, range(1, most - 1)), "coarsest"][:most])
     axes.set(title="foreground by level", xlabel="level of the pyramid", ylabel="N_f / N of the level")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8.5, frameon=False, ncols=4)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8.5, frameon=False, ncols=2)
 
 
 def _class_levels(figure: Figure, axes: Axes, inspection: Inspection) -> None:
     """RetinaNet's foreground, class by level, as a share of all foreground."""
-    foreground, examples = inspection.counts["retinanet"]
+    columns, examples = inspection.counts["retinanet"]
+    foreground = columns[:, -len(inspection.names) :]
     order = np.argsort(-foreground.sum(0).numpy())[:_MOST_CLASSES]
     values = (foreground / examples.clamp(min=1)[:, None]).numpy()[:, order].T
     with np.errstate(divide="ignore"):
@@ -211,7 +214,7 @@ def _class_levels(figure: Figure, axes: Axes, inspection: Inspection) -> None:
     names = list(inspection.names.values())
     axes.set_yticks(range(len(order)), [names[place] for place in order])
     axes.set_xticks(range(len(examples)), ["finest", *map(str, range(1, len(examples) - 1)), "coarsest"])
-    axes.set(title="RetinaNet: foreground by class and level", xlabel="level of the pyramid; white: none")
+    axes.set(title="RetinaNet, class by level", xlabel="level of the pyramid; white: none")
     axes.grid(visible=False)
     bar = figure.colorbar(image, ax=axes, label="N_f of the class / N of the level")
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{10**value:.0e}")

@@ -9,23 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sampling_free.torchvision.foreground import _Assignment
+from sampling_free.torchvision.foreground import _Assignment, _num_classes, counted_head
 
 Shape = tuple[int, int, Tensor, Tensor]  # height, width, boxes `(M, 4)` XYXY and labels `(M,)` from 1 on
 
 
-def count_by_level(model: Any, images: Iterable[Shape], num_classes: int) -> tuple[Tensor, Tensor]:
+def count_by_level(model: Any, images: Iterable[Shape]) -> tuple[Tensor, Tensor]:
     """Count foreground and all labelled examples of a sampling-free model.
 
     Args:
         model: what `make_sampling_free` or a dense builder returned.
         images: their sizes and boxes.
-        num_classes: C; 1 for a region proposal network, which knows no classes.
 
     Returns:
-        Foreground `(L, C)` and examples `(L,)`, int64.
+        Foreground `(L, C)` and examples `(L,)`, int64. C is that of the classifier: torchvision's counts the background,
+        its column 0, which no box has; a region proposal network has one column.
     """
-    assignment = _Assignment(model)
+    assignment, num_classes = _Assignment(model), _num_classes(model, counted_head(model))
     foreground: Tensor | None = None
     examples: Tensor | None = None
     for height, width, boxes, labels in images:
