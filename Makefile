@@ -9,20 +9,20 @@ DETECTRON2_SOURCE := https://github.com/facebookresearch/detectron2.git
 DETECTRON2 := detectron2 @ git+$(DETECTRON2_SOURCE)@02b5c4e295e990042a714712c21dc79b731e8833
 
 # the demo's rows: NAME=CONFIG
-DEMO := "Focal Loss=projects/demo/configs/focal.py" \
-        "Cross-entropy=projects/demo/configs/cross_entropy.py" \
-        "Sampling-Free=configs/torchvision/retinanet_shapes.py"
-DEMO_FULL := "Focal Loss of torchvision=configs/torchvision/retinanet_shapes_baseline.py" \
-        "Sampling-Free v1=projects/demo/configs/v1.py" \
-        "Released code=projects/demo/configs/released.py" \
-        "Bias initialisation only=projects/demo/configs/bias_only.py" \
-        "Guided scaling only=projects/demo/configs/guided_only.py" \
-        "Faster R-CNN biased=configs/torchvision/faster_rcnn_shapes_baseline.py" \
-        "Faster R-CNN Sampling-Free=configs/torchvision/faster_rcnn_shapes.py"
+DEMO := "Focal Loss=configs/torchvision/retinanet.py:shapes_focal" \
+        "Cross-entropy=configs/torchvision/retinanet.py:shapes_cross_entropy" \
+        "Sampling-Free=configs/torchvision/retinanet.py:shapes"
+DEMO_FULL := "Focal Loss of torchvision=configs/torchvision/retinanet.py:shapes_baseline" \
+        "Sampling-Free v1=configs/torchvision/retinanet.py:shapes_v1" \
+        "Released code=configs/torchvision/retinanet.py:shapes_released" \
+        "Bias initialisation only=configs/torchvision/retinanet.py:shapes_bias_only" \
+        "Guided scaling only=configs/torchvision/retinanet.py:shapes_guided_only" \
+        "Faster R-CNN biased=configs/torchvision/faster_rcnn.py:shapes_baseline" \
+        "Faster R-CNN Sampling-Free=configs/torchvision/faster_rcnn.py:shapes"
 # schedules are shares of the run, so they shrink with it
 DEMO_SHORT := -- train.max_iter=700 train.eval_period=350
 QUICK_DATA := settings='{size: 64, num_train: 64, num_val: 16}'
-DEMO_QUICK := -- train.max_iter=30 train.eval_period=30 model.model.weights_backbone=null \
+DEMO_QUICK := -- train.max_iter=30 train.eval_period=30 model.weights_backbone=null \
         $(foreach split,train test,dataloader.$(split).dataset.root=output/data/shapes-quick dataloader.$(split).dataset.$(QUICK_DATA))
 
 .PHONY: help setup setup-detectron2 demo test test-gpu check format wheel-check bench clean
@@ -54,7 +54,7 @@ $(READY_DETECTRON2): constraints.txt | $(READY)
 demo: $(READY) ## train RetinaNet three ways on generated images and compare; FULL=1 for more rows, QUICK=1 for a glance
 ifdef QUICK
 	$(BIN)/python -m sampling_free.commands.compare --output output/demo-quick \
-	  "Sampling-Free=configs/torchvision/retinanet_shapes.py" $(DEMO_QUICK)
+	  "Sampling-Free=configs/torchvision/retinanet.py:shapes" $(DEMO_QUICK)
 else ifdef FULL
 	$(BIN)/python -m sampling_free.commands.compare --output output/demo-full $(DEMO) $(DEMO_FULL)
 else

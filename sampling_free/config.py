@@ -29,7 +29,7 @@ from sampling_free.lazy import LazyCall, as_config, run_file, target_path
 from sampling_free.lazy import apply_overrides as _apply_overrides
 from sampling_free.lazy import instantiate as _instantiate
 
-__all__ = ["LazyCall", "apply_overrides", "instantiate", "load", "plain", "save"]
+__all__ = ["LazyCall", "apply_overrides", "as_config", "instantiate", "load", "plain", "save"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def load(path: str | Path, overrides: Sequence[str] = (), *, required: Sequence[
 
     Args:
         path: the config file; `FILE.py:VARIANT` for a variant of it. Where there is none of this name, the
-            package's own of this name, as "detectron2/retinanet_shapes.py".
+            package's own of this name, as "detectron2/retinanet.py:shapes".
         overrides: as on the command line, e.g. `["train.max_iter=200", "+train.note=first"]`.
         required: top-level keys that must be there.
 
@@ -270,13 +270,18 @@ def _locate(path: str) -> Any:
         return None
 
 
+def as_yaml(cfg: DictConfig) -> str:
+    """The config with everything resolved, targets as dotted paths."""
+    return yaml.safe_dump(_yaml_values(plain(cfg), "config"), sort_keys=False, allow_unicode=True, width=120)
+
+
 def save(cfg: DictConfig, path: str | Path) -> None:
     """Writes the config as yaml with everything resolved and targets as dotted paths; `load` reads it back.
 
     The file appears whole or not at all. A class or function among the values becomes a call that finds it again.
     """
     path = Path(path)
-    text = yaml.safe_dump(_yaml_values(plain(cfg), "config"), sort_keys=False, allow_unicode=True, width=120)
+    text = as_yaml(cfg)
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)

@@ -47,7 +47,7 @@ def target_path(target: Any) -> str:
 def run_file(path: Path) -> dict[str, Any]:
     """The variables of a Python config file after it ran; dicts are config nodes.
 
-    Relative imports in it (`from ..common.train import train`) mean other config files, by their place on the disk.
+    Relative imports in it (`from .common.coco import on_coco`) mean other config files, by their place on the disk.
     Each import runs its file anew: changing what was imported changes nobody else's copy.
     """
     return _run(path)

@@ -14,11 +14,11 @@ import torch
 from detectron2.config import LazyCall as L
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
-from torchvision.models.detection.roi_heads import fastrcnn_loss
 from torchvision.ops import box_iou
 
 from sampling_free import detectron2, torchvision
 from sampling_free.mechanism import FrozenScaling, GuidedScaling, LearnedScaling
+from sampling_free.torchvision.roi_heads import Samples
 from tests.detectron2 import small
 from tests.torchvision import tiny
 
@@ -164,10 +164,9 @@ def test_rpn(empty):
     ours = rpn.losses(scene.per_level, our_logits, scene.objectness, our_deltas, scene.matched)
 
     rpn = torchvision.make_sampling_free(tiny.seeded(tiny.faster_rcnn)).rpn
-    rpn._overlaps = [None] * N  # for a choice that looks at them
     wanted = rpn.box_coder.encode(scene.matched, [scene.anchors] * N)
     logits, deltas = torch.cat(their_logits, dim=1).reshape(-1, 1), torch.cat(their_deltas, dim=1).reshape(-1, 4)
-    theirs = rpn._scaled(*rpn.compute_loss(logits, deltas, [label.float() for label in scene.objectness], wanted))
+    theirs = rpn.losses(logits, deltas, [label.float() for label in scene.objectness], wanted)
     assert_alike(ours, theirs, our_logits + our_deltas, their_logits + their_deltas)
 
 
@@ -187,17 +186,15 @@ def test_roi_heads(empty):
         Instances((SIZE, SIZE), proposal_boxes=Boxes(scene.anchors), gt_boxes=Boxes(boxes), gt_classes=classes)
         for boxes, classes in zip(scene.matched, scene.labels, strict=True)
     ]
-    heads._weights = []  # every example counts alike
-    heads._keep(proposals)
     with EventStorage():
-        ours = heads._scaled(heads.box_predictor.losses((our_scores, our_deltas), proposals))
+        ours = heads.losses([((our_scores, our_deltas), proposals)])
 
     heads = torchvision.make_sampling_free(tiny.seeded(tiny.faster_rcnn)).roi_heads
     # torchvision's background is 0, and has box deltas
     labels = [torch.where(classes == C, 0, classes + 1) for classes in scene.labels]
     scores = torch.cat([their_scores[:, C:], their_scores[:, :C]], dim=1)
     deltas = torch.cat([torch.zeros(num_rows, 4), their_deltas], dim=1)
-    heads.fg_bg_sampler(labels)
     wanted = heads.box_coder.encode(scene.matched, [scene.anchors] * N)
-    theirs = heads._scaled(*fastrcnn_loss(scores, deltas, labels, wanted))
+    samples = Samples([scene.anchors] * N, [matches.clamp(min=0) for matches in scene.found], labels, wanted)
+    theirs = heads.losses((scores, deltas), samples, scene.targets)
     assert_alike(ours, theirs, [our_scores, our_deltas], [their_scores, their_deltas])

@@ -18,11 +18,12 @@ from sampling_free.torchvision import make_sampling_free
 from tests.torchvision import tiny
 
 DETECTRON2 = "detectron2 is not installed: `make setup-detectron2`"
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("projects/*/*.md")]
 
 
-def blocks():
-    return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+def blocks(page):
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
 
 def test_the_lines_for_an_own_training_loop_train(monkeypatch):
@@ -32,7 +33,7 @@ def test_the_lines_for_an_own_training_loop_train(monkeypatch):
         monkeypatch.setattr(detection, name, partial(getattr(detection, name), **small))
     images, targets = tiny.batch()
     names = {"dataset": list(zip(images, targets, strict=True))}
-    exec(blocks()[0], names)
+    exec(blocks("README.md")[0], names)
     model, optimizer = names["model"], names["optimizer"]
     assert isinstance(model.head.scaling, LearnedScaling) and model.head.statistics.num_foreground > 0
     before = model.head.classification_head.cls_logits.weight.clone()
@@ -46,7 +47,7 @@ def test_every_line_of_the_choices_runs():
     """Each line on a model of its own, for a model converts once."""
     names = {"make_sampling_free": make_sampling_free}
     models = {"model": tiny.retinanet, "faster_rcnn": tiny.faster_rcnn}
-    for line in blocks()[1].strip().splitlines():
+    for line in blocks("docs/train.md")[0].strip().splitlines():
         needed = {name: build() for name, build in models.items() if f"({name}," in line}
         exec(line, names | needed if needed else names)
     assert "LearnedScaling" in names and "BiasedSampling" in names
@@ -69,7 +70,7 @@ def test_the_lines_for_a_lazy_config_train():
     from tests.detectron2 import small
 
     names = {"model": small.retinanet()} | lazy_nodes("dataloader", "optimizer")
-    exec(blocks()[2], names)
+    exec(blocks("README.md")[1], names)
     assert names["dataloader"].train.dataset.filter_empty is False
     model = instantiate(names["model"])
     names["optimizer"].params.model = model
@@ -100,9 +101,23 @@ def test_the_lines_for_an_own_data_set_open_it(tmp_path, monkeypatch):
     (shapes / "annotations" / "instances_train.json").rename(shapes / "train.json")
     monkeypatch.chdir(tmp_path)
     names = {"L": LazyCall, "coco_split": splits.coco_split} | lazy_nodes("dataloader")
-    exec(blocks()[3], names)
+    exec(blocks("docs/detectron2.md")[0], names)
     records = instantiate(names["dataloader"].train.dataset)
     assert len(records) == 3 and all(Path(record["file_name"]).is_file() for record in records)
     assert DatasetCatalog.get("cells_train") == records
     DatasetCatalog.remove("cells_train")
     MetadataCatalog.remove("cells_train")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_configs_and_files_that_a_page_names_exist(page):
+    text = page.read_text()
+    for file, variant in re.findall(r"(configs/(?:torchvision|detectron2)/\w+\.py)(?::(\w+))?", text):
+        assert (ROOT / file).is_file(), file
+        assert not variant or f"def {variant}()" in (ROOT / file).read_text(), f"{file}:{variant}"
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", text):
+        assert (page.parent / link).exists(), link
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 110

@@ -7,8 +7,10 @@ import time
 
 import pytest
 import torch
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.files import corrupt
 from tests.torchvision.runs import CONFIGS, arguments, failing, start, train_net
 
 # Lightning and its neighbours warn of things that a test of our command line is not about
@@ -146,11 +148,19 @@ def test_a_new_run_in_a_used_folder_keeps_the_former_checkpoints(folder, caplog)
         (["dataloader.train.total_batch_size=0"], "batch"),
         (["train.init_checkpoint=nowhere.ckpt"], "there are no weights at nowhere.ckpt"),
         (["train.output_dir=/proc/none/run"], "output folder /proc/none/run cannot be written"),
-        (["model.model.num_classes=3"], "num_classes=3; it needs 6"),
+        (["model.num_classes=3"], "num_classes=3; it needs 6"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_sentence(folder, capsys, overrides, words):
     assert words in failing(capsys, arguments(folder, *overrides))
+
+
+def test_print_config_shows_what_would_run_and_trains_nothing(folder, capsys):
+    assert train_net().main(arguments(folder, "optimizer.lr=0.125", options=["--print-config"])) == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["optimizer"]["lr"] == 0.125 and shown["train"]["output_dir"] == f"{folder}/run"
+    assert shown["model"]["_target_"] == "sampling_free.torchvision.build.build_sampling_free"
+    assert not (folder / "run").exists()
 
 
 def test_configs_that_are_none(tmp_path, capsys):
@@ -161,7 +171,7 @@ def test_configs_that_are_none(tmp_path, capsys):
 
 def test_weights_of_another_model_name_the_first_difference(finished, folder, capsys):
     weights = finished / "run" / "checkpoints" / "last.ckpt"
-    said = failing(capsys, arguments(folder, f"train.init_checkpoint={weights}", "model.model.num_classes=7"))
+    said = failing(capsys, arguments(folder, f"train.init_checkpoint={weights}", "model.num_classes=7"))
     assert "cls_logits.weight is (54, 64, 3, 3), not (63, 64, 3, 3)" in said
     text = folder / "text.pth"
     text.write_text("no checkpoint")
@@ -169,13 +179,13 @@ def test_weights_of_another_model_name_the_first_difference(finished, folder, ca
 
 
 def test_resuming_with_another_model_names_the_first_difference(finished, capsys):
-    said = failing(capsys, arguments(finished, "model.model.num_classes=7", options=["--resume"]))
+    said = failing(capsys, arguments(finished, "model.num_classes=7", options=["--resume"]))
     assert "last.ckpt" in said and "cls_logits.weight" in said
 
 
 def test_data_that_cannot_train(folder, capsys):
     file = annotations(folder, annotations=[])
-    assert "the training data has no box at all: there is no foreground" in failing(capsys, arguments(folder))
+    assert "the training data has no box at all but of crowds: " in failing(capsys, arguments(folder))
     annotations(folder, images=[])
     assert f"{file} has no usable image: the data set is empty" in failing(capsys, arguments(folder))
 
@@ -187,11 +197,12 @@ def test_a_label_that_no_category_has_is_dropped_and_said_or_refused(folder, cap
     said = failing(capsys, arguments(folder, "+dataloader.train.dataset.strict=true"), last=False)
     assert f"{file} has problems, and strict is set" in said
     assert train_net().main(arguments(folder, "train.max_iter=1")) == 0
-    assert f"{file}: 1 bad annotation dropped\n  1 x unknown category: annotation 1 of image" in caplog.text
+    assert f"{file}: 1 bad annotation dropped; an object whose " in caplog.text
+    assert "\n  1 x unknown category: annotation 1 of image" in caplog.text
 
 
 def test_coco_that_is_not_there(tmp_path, capsys):
-    argv = ["--config-file", str(CONFIGS / "retinanet_coco.py"), f"train.output_dir={tmp_path}"]
+    argv = ["--config-file", str(CONFIGS / "retinanet.py:coco"), f"train.output_dir={tmp_path}"]
     argv += [f"dataloader.{split}.dataset.root={tmp_path}/coco" for split in ("train", "test")]
     said = failing(capsys, argv)
     assert f"there is no data set at {tmp_path}/coco" in said and "COCO_ROOT" in said
@@ -199,7 +210,7 @@ def test_coco_that_is_not_there(tmp_path, capsys):
 
 def test_a_corrupt_image_in_evaluation_is_named(finished, folder, capsys):
     image = sorted((folder / "data" / "val").glob("*.jpg"))[2]
-    image.write_bytes(image.read_bytes()[:400])
+    corrupt(image)
     weights = finished / "run" / "checkpoints" / "last.ckpt"
     argv = arguments(folder, f"train.init_checkpoint={weights}", options=["--eval-only"])
     assert f"image {image} cannot be read" in failing(capsys, argv)
@@ -225,7 +236,7 @@ def test_data_that_cannot_be_scored(finished, folder, capsys, caplog):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_corrupt_image_is_named(folder, capsys, workers):
     for image in (folder / "data" / "train").glob("*.jpg"):
-        image.write_bytes(image.read_bytes()[:200])
+        corrupt(image)
     # with a prior of its own the first to read an image is the training stream
     argv = arguments(folder, "train.prior=0.01", f"dataloader.train.num_workers={workers}")
     said = failing(capsys, argv)

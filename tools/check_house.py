@@ -28,8 +28,11 @@ MAY_IMPORT = {
         "sampling_free.heuristics",
     ),
     "data": ("numpy", "cv2", "PIL", "pycocotools", "tqdm", "yaml"),
-    "pictures": ("numpy", "cv2", "PIL", "matplotlib"),
-    "runs": ("torch", "numpy", "omegaconf", "yaml", "sampling_free.config", "sampling_free.pictures"),
+    "pictures": ("numpy", "cv2", "PIL", "matplotlib", "sampling_free.data.images", "sampling_free.data.problems"),
+    "runs": (
+        *("torch", "numpy", "omegaconf", "yaml"),
+        *("sampling_free.config", "sampling_free.data.categories", "sampling_free.pictures"),
+    ),
 }
 # Hosts: what they must not import.
 MUST_NOT_IMPORT = {

@@ -23,24 +23,21 @@ from sampling_free.detectors import paa as PAA
 from sampling_free.detectors.yolov3 import yolov3 as YOLOV3
 from sampling_free.heuristics import FocalLoss
 from sampling_free.mechanism import ConstantScaling, FrozenScaling, GuidedScaling, LearnedScaling, PerForeground
-from sampling_free.torchvision import make_sampling_free
 from sampling_free.torchvision.backbones import EFFICIENTNET_LITE0, TimmPyramid, TimmStages
 from sampling_free.torchvision.models import small_dense, small_fasterrcnn, small_fcos, small_retinanet, small_yolov3
 from sampling_free.torchvision.train import transforms
 from sampling_free.torchvision.train.datasets import CocoDetection
 
-from ..common.optim import sgd
 from ..common.schedules import steps
-from ..common.train import train as defaults
+from .common.run import focal_loss, run, sampling_free
 
 _CLASSES = 7  # six and torchvision's background
 _SIZE = 192  # longer side
 _COLORS = dict(image_mean=[0.5] * 3, image_std=[0.5] * 3)  # as that backbone was trained
 _SIZES = dict(size=_SIZE, max_size=_SIZE)
-_STRIDES = [8, 16, 32, 64, 128]
 
 
-def _config(model, prior="auto"):
+def _config(model):
     """Data, schedule and optimiser of every variant."""
 
     def split(name, transform):
@@ -56,20 +53,16 @@ def _config(model, prior="auto"):
         train=dict(dataset=split("train", L(transforms.training)()), total_batch_size=16, num_workers=1),
         test=dict(dataset=split("val", L(transforms.evaluation)()), batch_size=16, num_workers=0, masks=False),
     )
-    train = dict(defaults)
-    # 12 epochs of 1,697 images; heads without normalisation need the clipping, in every form
-    train.update(
-        output_dir=None, max_iter=1272, eval_period=0, checkpoint_period=0, log_period=10, clip_grad=5.0, prior=prior
-    )
-    optimizer = dict(sgd)
-    optimizer.update(lr=0.02)
-    return dict(
-        model=model,
-        dataloader=dataloader,
-        train=train,
-        optimizer=optimizer,
-        lr_multiplier=steps(1272, [848, 1166], warmup=120, start=0.1),
-        engine="sampling_free.torchvision.train.engine",
+    return run(
+        model,
+        dataloader,
+        steps(1272, [848, 1166], warmup=120, start=0.1),
+        lr=0.02,
+        max_iter=1272,  # 12 epochs of 1,697 images
+        eval_period=0,
+        checkpoint_period=0,
+        log_period=10,
+        clip_grad=5.0,  # heads without normalisation need it, in every form
     )
 
 
@@ -77,87 +70,89 @@ def _pyramid(strides, extra):
     return L(TimmPyramid)(name="tf_efficientnet_lite0", strides=strides, extra=extra, weights=EFFICIENTNET_LITE0)
 
 
-def _retinanet(**choices):
-    own = L(small_retinanet)(
-        pyramid=_pyramid([8, 16, 32], "p6p7"), num_classes=_CLASSES, smallest=16, **_SIZES, **_COLORS
+def _retinanet():
+    return _config(
+        L(small_retinanet)(
+            pyramid=_pyramid([8, 16, 32], "p6p7"), num_classes=_CLASSES, smallest=16, **_SIZES, **_COLORS
+        )
     )
-    return L(make_sampling_free)(model=own, **choices)
 
 
 def retinanet():
     """Sampling-free as in v2."""
-    return _config(_retinanet())
+    return sampling_free(_retinanet())
 
 
 def retinanet_own():
     """Focal Loss."""
-    return _config(_retinanet(classification_loss=L(FocalLoss)(), scaling=L(ConstantScaling)(w=1.0)), prior=0.01)
+    return _biased_as_focal_loss(
+        sampling_free(_retinanet(), classification_loss=L(FocalLoss)(), scaling=L(ConstantScaling)(w=1.0))
+    )
 
 
 def retinanet_cross_entropy():
     """Plain cross-entropy with Focal Loss's initialisation: where the papers start."""
-    return _config(_retinanet(scaling=L(ConstantScaling)(w=1.0)), prior=0.01)
+    return _biased_as_focal_loss(retinanet_bias_only())
 
 
 def retinanet_bias_only():
     """Cross-entropy with the optimal bias, unscaled."""
-    return _config(_retinanet(scaling=L(ConstantScaling)(w=1.0)))
+    return sampling_free(_retinanet(), scaling=L(ConstantScaling)(w=1.0))
 
 
 def retinanet_guided_only():
     """Guided scaling with Focal Loss's initialisation."""
-    return _config(_retinanet(scaling=L(GuidedScaling)()), prior=0.01)
+    return _biased_as_focal_loss(retinanet_v1())
 
 
 def retinanet_v1():
     """The optimal bias and guided scaling (v1)."""
-    return _config(_retinanet(scaling=L(GuidedScaling)()))
+    return sampling_free(_retinanet(), scaling=L(GuidedScaling)())
 
 
 def retinanet_released():
     """The authors' released code: a ratio frozen after 100 iterations."""
-    return _config(_retinanet(scaling=L(FrozenScaling)()))
+    return sampling_free(_retinanet(), scaling=L(FrozenScaling)())
 
 
-def _fcos():
-    return L(small_fcos)(pyramid=_pyramid([8, 16, 32], "p6p7"), num_classes=_CLASSES, **_SIZES, **_COLORS)
+def _biased_as_focal_loss(cfg):
+    cfg.train.prior = 0.01
+    return cfg
 
 
 def fcos():
     """Sampling-free as in v2."""
-    return _config(L(make_sampling_free)(model=_fcos()))
+    return sampling_free(fcos_own())
 
 
 def fcos_own():
     """torchvision's own."""
-    return _config(_fcos(), prior=None)
+    return _config(L(small_fcos)(pyramid=_pyramid([8, 16, 32], "p6p7"), num_classes=_CLASSES, **_SIZES, **_COLORS))
 
 
-def _faster_rcnn():
-    return L(small_fasterrcnn)(
-        pyramid=_pyramid([4, 8, 16, 32], "pool"),
-        num_classes=_CLASSES,
-        smallest=16,
-        rpn_post_nms_top_n_train=500,
-        box_batch_size_per_image=128,  # of the own form: about a quarter of the proposals
-        **_SIZES,
-        **_COLORS,
+def faster_rcnn_own():
+    """torchvision's own: biased sampling."""
+    return _config(
+        L(small_fasterrcnn)(
+            pyramid=_pyramid([4, 8, 16, 32], "pool"),
+            num_classes=_CLASSES,
+            smallest=16,
+            rpn_post_nms_top_n_train=500,
+            box_batch_size_per_image=128,  # of the own form: about a quarter of the proposals
+            **_SIZES,
+            **_COLORS,
+        )
     )
 
 
 def _sampling_free_faster_rcnn(**choices):
     # on small images most large anchors straddle the edge; to ignore them would be to ignore most large objects
-    return _config(L(make_sampling_free)(model=_faster_rcnn(), boundary_threshold=-1, **choices))
+    return sampling_free(faster_rcnn_own(), boundary_threshold=-1, **choices)
 
 
 def faster_rcnn():
     """Sampling-free in both heads, as in v1."""
     return _sampling_free_faster_rcnn()
-
-
-def faster_rcnn_own():
-    """torchvision's own: biased sampling."""
-    return _config(_faster_rcnn(), prior=None)
 
 
 def faster_rcnn_rpn_only():
@@ -167,7 +162,9 @@ def faster_rcnn_rpn_only():
 
 def faster_rcnn_roi_only():
     """Biased RPN, sampling-free RoI head."""
-    return _sampling_free_faster_rcnn(heads=["roi"])
+    cfg = _sampling_free_faster_rcnn(heads=["roi"])
+    cfg.train.prior = None  # the RPN keeps its own
+    return cfg
 
 
 def faster_rcnn_full_rpn():
@@ -187,70 +184,69 @@ def faster_rcnn_roi_factor_1():
 
 
 def _dense(detector, **choices):
-    return L(small_dense)(
-        detector=detector,
-        pyramid=_pyramid([8, 16, 32], "p6p7"),
-        num_classes=_CLASSES,
-        strides=_STRIDES,
-        **_SIZES,
-        **_COLORS,
-        **choices,
+    return _config(
+        L(small_dense)(
+            detector=detector,
+            pyramid=_pyramid([8, 16, 32], "p6p7"),
+            num_classes=_CLASSES,
+            strides=[8, 16, 32, 64, 128],
+            **_SIZES,
+            **_COLORS,
+            **choices,
+        )
     )
-
-
-def _own(**loss):
-    return dict(classification_loss=L(FocalLoss)(**loss), scaling=L(ConstantScaling)())
 
 
 def atss():
     """Sampling-free as in v2; anchors of 6 strides, 48 px on the finest level."""
-    return _config(_dense(ATSS, anchor_scale=6.0))
+    return _dense(ATSS, anchor_scale=6.0)
 
 
 def atss_own():
     """Focal Loss."""
-    return _config(_dense(ATSS, anchor_scale=6.0, **_own()), prior=None)
+    return focal_loss(atss())
 
 
 def paa():
     """Sampling-free as in v2; anchors of 6 strides."""
-    return _config(_dense(PAA, anchor_scale=6.0))
+    return _dense(PAA, anchor_scale=6.0)
 
 
 def paa_own():
     """Focal Loss."""
-    return _config(_dense(PAA, anchor_scale=6.0, **_own()), prior=None)
+    return focal_loss(paa())
 
 
 def foveabox():
     """Sampling-free as in v2."""
-    return _config(_dense(FOVEABOX, spread=None))
+    return _dense(FOVEABOX, spread=None)
 
 
 def foveabox_own():
     """Focal Loss with FoveaBox's own settings."""
-    return _config(_dense(FOVEABOX, spread=None, **_own(alpha=0.4, gamma=1.5)), prior=None)
-
-
-def _yolov3(**choices):
-    stages = L(TimmStages)(name="tf_efficientnet_lite0", strides=[8, 16, 32], weights=EFFICIENTNET_LITE0)
-    # medians of nine groups of the training boxes at 192 px
-    sizes = [[[14, 16], [26, 35], [52, 43]], [[41, 77], [83, 62], [73, 111]], [[119, 90], [120, 144], [172, 128]]]
-    return L(small_yolov3)(
-        stages=stages, num_classes=_CLASSES, strides=[8, 16, 32], anchors=sizes, **_SIZES, **_COLORS, **choices
-    )
+    return focal_loss(foveabox(), alpha=0.4, gamma=1.5)
 
 
 def yolov3():
     """Sampling-free at the scale of v1."""
-    return _config(_yolov3())
+    stages = L(TimmStages)(name="tf_efficientnet_lite0", strides=[8, 16, 32], weights=EFFICIENTNET_LITE0)
+    # medians of nine groups of the training boxes at 192 px
+    sizes = [[[14, 16], [26, 35], [52, 43]], [[41, 77], [83, 62], [73, 111]], [[119, 90], [120, 144], [172, 128]]]
+    return _config(
+        L(small_yolov3)(stages=stages, num_classes=_CLASSES, strides=[8, 16, 32], anchors=sizes, **_SIZES, **_COLORS)
+    )
 
 
 def yolov3_learned():
     """Sampling-free at the scale of v2."""
-    return _config(_yolov3(scaling=L(LearnedScaling)()))
+    cfg = yolov3()
+    cfg.model.scaling = L(LearnedScaling)()
+    return cfg
 
 
 def yolov3_own():
     """Objectness."""
-    return _config(_yolov3(quality=L(Objectness)(), scaling=L(ConstantScaling)()), prior=None)
+    cfg = yolov3()
+    cfg.model.update(quality=L(Objectness)(), scaling=L(ConstantScaling)())
+    cfg.train.prior = None
+    return cfg

@@ -2,7 +2,7 @@
 """Train or evaluate a YAML config with detectron2's own `DefaultTrainer`, on top of a file of detectron2's own.
 
     python projects/detectron2_yaml/train_yaml.py --zoo COCO-Detection/retinanet_R_50_FPN_1x.yaml \
-        --config-file configs/detectron2/yaml/retinanet.yaml --num-gpus 8
+        --config-file projects/detectron2_yaml/configs/retinanet.yaml --num-gpus 8
 
 Options are detectron2's, and --zoo. Without --config-file: detectron2's own model, the baseline.
 """

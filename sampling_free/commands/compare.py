@@ -1,8 +1,8 @@
 r"""Train several configs one after the other and set them side by side: table, curves, detections.
 
     sampling-free compare --output output/demo \
-        "Focal Loss=configs/torchvision/retinanet_shapes_baseline.py" \
-        "Sampling-Free=configs/torchvision/retinanet_shapes.py" -- train.max_iter=400
+        "Focal Loss=configs/torchvision/retinanet.py:shapes_baseline" \
+        "Sampling-Free=configs/torchvision/retinanet.py:shapes" -- train.max_iter=400
 
 A row is NAME=CONFIG, or NAME=CONFIG,key=value,... with overrides of its own; overrides after `--` apply to all. Each
 row is a run of the training command in a process of its own, so its peak memory is its own, and a run that diverges is

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from omegaconf import DictConfig
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from tqdm import tqdm
 
 from sampling_free import config, pictures
 from sampling_free.commands import command_line
+from sampling_free.data.images import SUFFIXES, read_image
 from sampling_free.errors import UserError
 from sampling_free.runs.launch import engine_of
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 _SHOWN = 0.3  # for eyes; AP is computed from far lower scores on
 
 
@@ -49,11 +49,11 @@ class Predictor:
     def __init__(self, cfg: DictConfig, weights: str | Path) -> None:
         self.engine = engine_of(cfg)
         self.model = self.engine.load_model(cfg, weights)
-        self.names = self._names(cfg)
+        self.names = self._names(cfg, weights)
 
-    def _names(self, cfg: DictConfig) -> Mapping[int, str]:
+    def _names(self, cfg: DictConfig, weights: str | Path) -> Mapping[int, str]:
         try:
-            return self.engine.category_names(cfg)
+            return self.engine.category_names(cfg, weights)
         except UserError as error:  # the data need not be on the machine that predicts
             logger.warning("class numbers stand for names: %s", error)
             return {}
@@ -91,7 +91,7 @@ def predict(predictor: Predictor, inputs: Sequence[Path], output: Path, *, thres
     paths, predictions, highest, unreadable = _Names(output), [], 0.0, 0
     for path in tqdm(images, desc="predicting", unit=" images"):
         try:
-            image = _read(path)
+            image = read_image(path)
         except UserError as error:
             if path in inputs:
                 raise
@@ -112,23 +112,14 @@ def predict(predictor: Predictor, inputs: Sequence[Path], output: Path, *, thres
 def _images(inputs: Sequence[Path]) -> Iterator[Path]:
     for path in inputs:
         if path.is_dir():
-            found = sorted(file for file in path.iterdir() if file.suffix.lower() in _SUFFIXES)
+            found = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
             if not found:
-                raise UserError(f"folder {path} holds no image ({', '.join(sorted(_SUFFIXES))})")
+                raise UserError(f"folder {path} holds no image ({', '.join(sorted(SUFFIXES))})")
             yield from found
         elif path.is_file():
             yield path
         else:
             raise UserError(f"there is no image or folder {path}")
-
-
-def _read(path: Path) -> NDArray[np.uint8]:
-    """RGB, turned upright where the camera says how it was held."""
-    try:
-        with Image.open(path) as image:
-            return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise UserError(f"image {path} cannot be read ({error})") from error
 
 
 class _Names:

@@ -1,11 +1,12 @@
 """Train or evaluate what a LazyConfig file describes, on the host that it names.
 
-    python train_net.py --config-file configs/torchvision/retinanet_shapes.py train.max_iter=200
+    python train_net.py --config-file configs/torchvision/retinanet.py:shapes train.max_iter=200
     python train_net.py --config-file ... --resume
     python train_net.py --config-file ... --eval-only train.init_checkpoint=output/.../checkpoints/best.ckpt
+    python train_net.py --config-file ... --print-config
 
-Options are detectron2's. Exit status: 0 done, 2 a mistake that one sentence explains, 3 training diverged,
-130 interrupted, 143 terminated.
+Options are detectron2's, and --print-config. Exit status: 0 done, 2 a mistake that one sentence explains, 3 training
+diverged, 130 interrupted, 143 terminated.
 """
 
 import argparse
@@ -25,11 +26,14 @@ _KEYS = ("model", "engine", "dataloader", "optimizer", "lr_multiplier", "train")
 
 
 def parser() -> argparse.ArgumentParser:
-    """detectron2's options, no more."""
+    """detectron2's options, and --print-config."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--config-file", required=True, metavar="FILE", help="a LazyConfig file")
+    options.add_argument("--config-file", required=True, metavar="FILE", help="a LazyConfig file, or FILE:VARIANT")
     options.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the output folder")
     options.add_argument("--eval-only", action="store_true", help="evaluate train.init_checkpoint, or the last one")
+    options.add_argument(
+        "--print-config", action="store_true", help="show the config with its overrides; train nothing"
+    )
     options.add_argument("--num-gpus", type=int, default=1, help="processes on this machine (CPU ones without CUDA)")
     options.add_argument("--num-machines", type=int, default=1, help="machines in all")
     options.add_argument("--machine-rank", type=int, default=0, help="number of this machine, from 0")
@@ -41,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> dict[str, float]:
     """What the command line asks for; returns the metrics."""
     cfg = config.load(arguments.config_file, arguments.opts, required=_KEYS)
+    if arguments.print_config:
+        sys.stdout.write(config.as_yaml(cfg))
+        return {}
     launch = Launch(arguments.num_gpus, arguments.num_machines, arguments.machine_rank, arguments.dist_url)
     engine = engine_of(cfg)
     if arguments.eval_only:

@@ -118,7 +118,7 @@ def write_config(path: Path, choices: Choices, root: Path, images: int) -> None:
     from sampling_free.lazy import run_file
     from sampling_free.recipes import detectron2, parts, torchvision
 
-    defaults = plain(run_file(packaged.folder() / "common" / "train.py")["train"])
+    defaults = plain(run_file(packaged.folder() / "torchvision" / "common" / "run.py")["OPTIONS"])
     host = torchvision if choices.host == "torchvision" else detectron2
     text = parts.heading(choices, root.name) + parts.with_used_imports(host.text(choices, root, images, defaults))
     path.write_text(text, encoding="utf-8")

@@ -42,7 +42,7 @@ class CodedLoss(nn.Module):
         loss: called with the coded boxes `(M, 4)`, predicted and true; gives an average by itself.
     """
 
-    is_average = True
+    reduction = "mean"
 
     def __init__(self, loss: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ from sampling_free.mechanism import (
     SigmoidCrossEntropy,
     bias_of_prior,
 )
-from sampling_free.mechanism.normalization import over, sum_of
+from sampling_free.mechanism.normalization import over, reduction_of
 from sampling_free.mechanism.processes import mean_over_processes
 from sampling_free.mechanism.threshold import FittedThreshold, add_fitted_threshold
 
@@ -45,7 +45,7 @@ class DenseDetector(nn.Module):
         anchors: where it predicts.
         assigner: which anchor answers for which box.
         coding: of the boxes.
-        box_loss: of the boxes, one by one, or a scalar that is an average by itself, as `CodedLoss` of GHM-R.
+        box_loss: of the boxes, one by one, or a scalar of `reduction` "mean", as `CodedLoss` of GHM-R.
         quality: what the detector knows of its boxes.
         suppression: of overlapping detections.
         num_classes: C.
@@ -107,6 +107,7 @@ class DenseDetector(nn.Module):
             boxes: per image `(M, 4)`, XYXY in pixels of the padded image; M may be 0.
             classes: per image `(M,)` in `[0, C)`.
         """
+        self.statistics.remind(self.classification_loss)
         anchors = self.anchors(maps.sizes, maps.logits[0].device)
         matches = []
         for image, (b, c) in enumerate(zip(boxes, classes, strict=True)):
@@ -120,20 +121,15 @@ class DenseDetector(nn.Module):
             self.fitted_threshold.follow(num_foreground / (labels >= 0).sum())
         divisor = self.normalizer.count(num_foreground)
         trained = self.quality.classification_labels(labels, self.num_classes)
-
-        def classification(_: int | None) -> Tensor:
-            return self.classification_loss(maps.logits, trained, self.num_classes)
-
+        classification = self.classification_loss(maps.logits, trained, self.num_classes)
         losses = {
-            "classification": over(sum_of(self.classification_loss, classification), divisor),
+            "classification": over(classification, divisor, reduction_of(self.classification_loss)),
             "bbox_regression": self._box_loss(foreground) * self.normalizer.localization_weight,
         }
         further = self.quality.losses(maps, labels, foreground, self.num_classes)
         losses |= {name: loss / divisor for name, loss in further.items()}
-        scaled = self.scaling(losses, "classification", "bbox_regression")
-        self.scaling.last["num_foreground"] = num_foreground
-        self.scaling.last["num_examples"] = (labels >= 0).sum()
-        return scaled
+        counts = {"num_foreground": num_foreground, "num_examples": (labels >= 0).sum()}
+        return self.scaling(losses, "classification", "bbox_regression", **counts)
 
     def _foreground(self, maps: Maps, anchors: Anchors, matches: list[Tensor], boxes: Sequence[Tensor]) -> Foreground:
         image, example = (torch.stack(matches) >= 0).nonzero(as_tuple=True)
@@ -146,7 +142,7 @@ class DenseDetector(nn.Module):
     def _box_loss(self, foreground: Foreground) -> Tensor:
         """Weighted mean over the foreground of all processes; 0, with a gradient of zeros, where there is none."""
         loss = self.box_loss(foreground, self.coding)
-        if getattr(self.box_loss, "is_average", False):
+        if reduction_of(self.box_loss) == "mean":
             return loss
         weights = self.quality.weights(foreground)
         total = mean_over_processes(weights.sum())
@@ -213,6 +209,7 @@ class DenseDetector(nn.Module):
             raise UserError(str(error)) from error
         for layer in self.head.classifiers:  # type: ignore[union-attr]
             nn.init.constant_(layer.bias, bias)
+        self.statistics.settle()
         self.fitted_threshold.offer(self, score_threshold or prior * self.num_classes)
 
 

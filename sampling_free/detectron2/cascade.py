@@ -1,19 +1,14 @@
 """detectron2's Cascade R-CNN heads, trained on every proposal, and the choice of how their stages are scaled."""
 
 import copy
-from functools import partial
 from typing import Any
 
-import torch
 from detectron2.config import configurable
 from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, CascadeROIHeads
-from detectron2.structures import Instances
+from detectron2.structures import Instances, pairwise_iou
 from torch import Tensor, nn
 
-from sampling_free.detectron2.evidence import BatchEvidence, BoxHead
-from sampling_free.detectron2.roi_heads import SamplingFreeROIHeads
-from sampling_free.detectron2.structures import chosen
-from sampling_free.detectron2.torchscript import under_name
+from sampling_free.detectron2.roi_heads import Output, SamplingFreeROIHeads
 from sampling_free.heuristics.applicable import check_sampling
 from sampling_free.mechanism import Evidence, ExampleChoice, LossScaling
 from sampling_free.mechanism.scaling import Losses
@@ -29,7 +24,6 @@ class SamplingFreeCascadeROIHeads(SamplingFreeROIHeads, CascadeROIHeads):
     before each.
     """
 
-    _host_forward = under_name("_host_forward", CascadeROIHeads.forward)
     _kind = "cascade"
 
     @configurable
@@ -37,24 +31,24 @@ class SamplingFreeCascadeROIHeads(SamplingFreeROIHeads, CascadeROIHeads):
         super().__init__(**arguments)
         self.normalizer = nn.ModuleList(copy.deepcopy(self.normalizer) for _ in range(self.num_cascade_stages))
 
-    def _match_and_label_boxes(
-        self, proposals: list[Instances], stage: int, targets: list[Instances]
-    ) -> list[Instances]:
-        proposals = super()._match_and_label_boxes(proposals, stage, targets)
-        if isinstance(self.sampling, EveryStage):
-            proposals = self._chosen_anew(proposals, stage, targets)
-        self._keep(proposals)
-        return proposals
+    def _box_losses(self, features: list[Tensor], proposals: list[Instances], targets: list[Instances]) -> Losses:
+        sizes = [of_image.image_size for of_image in proposals]
+        outputs: list[Output] = [(self._predict(features, proposals, stage=0), proposals)]
+        for stage in range(1, self.num_cascade_stages):
+            boxes = self.box_predictor[stage - 1].predict_boxes(*outputs[-1])
+            proposals = self._create_proposals_from_boxes(boxes, sizes)
+            proposals = self._match_and_label_boxes(proposals, stage, targets)
+            if isinstance(self.sampling, EveryStage):
+                self._number_objects(proposals, stage, targets)
+                proposals = self._chosen(features, proposals, targets, stage)
+            outputs.append((self._predict(features, proposals, stage), proposals))
+        return self.losses(outputs)
 
-    @torch.no_grad()
-    def _chosen_anew(self, proposals: list[Instances], stage: int, targets: list[Instances]) -> list[Instances]:
-        evidence, kept = BatchEvidence(self._box_head(stage), lambda: proposals, targets), []
-        for image, of_image in enumerate(proposals):
-            labels = of_image.gt_classes
-            places, weights = chosen(self._choice(), labels, self.num_classes, evidence.of(image, labels))
-            kept.append(of_image[places])
-            self._weights.append(weights)
-        return kept
+    def _number_objects(self, proposals: list[Instances], stage: int, targets: list[Instances]) -> None:
+        """Give proposals `gt_index`, which detectron2 does before the first stage alone."""
+        for of_image, truth in zip(proposals, targets, strict=True):
+            ious = pairwise_iou(truth.gt_boxes, of_image.proposal_boxes)
+            of_image.gt_index, _ = self.proposal_matchers[stage](ious)
 
     def _choice(self) -> ExampleChoice:
         return self.sampling.sampling if isinstance(self.sampling, EveryStage) else self.sampling
@@ -62,14 +56,11 @@ class SamplingFreeCascadeROIHeads(SamplingFreeROIHeads, CascadeROIHeads):
     def _predictors(self) -> list[Any]:
         return list(self.box_predictor)
 
-    def _box_head(self, stage: int) -> BoxHead:
-        return BoxHead(self.box_predictor[stage], partial(self._predict_at, stage))
-
-    def _predict_at(self, stage: int, proposals: list[Instances]) -> tuple[Tensor, Tensor]:
-        return self._run_stage([self._features[name] for name in self.box_in_features], proposals, stage)
-
     def _stages(self) -> list[tuple[str, Any]]:
-        return [(f"_stage{stage}", normalizer) for stage, normalizer in enumerate(self.normalizer)]
+        return [(f"stage{stage}", normalizer) for stage, normalizer in enumerate(self.normalizer)]
+
+    def _predict(self, features: list[Tensor], proposals: list[Instances], stage: int) -> tuple[Tensor, Tensor]:
+        return self._run_stage(features, proposals, stage)
 
 
 class EveryStage:

@@ -101,12 +101,11 @@ class Dense(HostDetector):
         check_classes(gt_instances, self.num_classes)
         boxes = [instances.gt_boxes.tensor for instances in gt_instances]
         losses = self.head.losses(predictions, boxes, [instances.gt_classes for instances in gt_instances])
-        scaling = self.head.scaling
-        count = scaling.last.pop("num_foreground")
-        scaling.last = {_host_name(name): value for name, value in scaling.last.items()}
         if has_event_storage():
+            last = {_host_name(name): value for name, value in self.head.scaling.last.items()}
+            count = last.pop("num_foreground")
             get_event_storage().put_scalar("num_pos_anchors", count.item() / len(gt_instances))
-            log_scaling(scaling)
+            log_scaling(last)
         return {_host_name(name): loss for name, loss in losses.items()}
 
     def forward_inference(self, images: ImageList, features: list[Tensor], predictions: Maps) -> list[Instances]:

@@ -16,7 +16,7 @@ from sampling_free.detectron2.one_stage import OneStage
 from sampling_free.detectron2.yacs import dense_choices
 from sampling_free.errors import UserError
 from sampling_free.mechanism import LossScaling, PerForeground
-from sampling_free.mechanism.normalization import over, sum_of
+from sampling_free.mechanism.normalization import over, reduction_of
 
 
 @META_ARCH_REGISTRY.register()
@@ -115,12 +115,9 @@ class SamplingFreeFCOS(OneStage, FCOS):
         loss_ctr = F.binary_cross_entropy_with_logits(centerness, targets, reduction="sum")
         num_foreground = foreground.sum(dim=1)
         divisor = self.normalizer.count(num_foreground.sum())
-
-        def classification(_: int | None) -> Tensor:
-            return self.classification_loss(pred_logits, labels, self.num_classes)
-
+        classification = self.classification_loss(pred_logits, labels, self.num_classes)
         losses = {
-            "loss_fcos_cls": over(sum_of(self.classification_loss, classification), divisor),
+            "loss_fcos_cls": over(classification, divisor, reduction_of(self.classification_loss)),
             "loss_fcos_loc": loss_loc * self.normalizer.localization_weight / divisor,
             "loss_fcos_ctr": loss_ctr / divisor,
         }

@@ -97,6 +97,7 @@ def set_prior(model: Model, prior: float, *, score_threshold: float | None = Non
     if layer is None or layer.bias is None:
         raise UserError(f"{type(predictor).__name__} has no layer {name!r} with a bias that a prior could set")
     nn.init.constant_(layer.bias, bias)
+    head.statistics.settle()
     if dense:
         head.fitted_threshold.offer(head, score_threshold or prior * head.statistics.num_classes)
 
@@ -105,6 +106,13 @@ def counted_head(model: Model) -> Any | None:
     """The part of a model whose examples are counted: a one-stage model itself, a two-stage one's RPN; else None."""
     parts = [model, getattr(model, "proposal_generator", None)]
     return next((part for part in parts if isinstance(part, OneStage | Dense | SamplingFreeRPN)), None)
+
+
+def settle_prior(model: Model) -> None:
+    """The prior is the caller's to set or to leave: a model without one trains without a reminder."""
+    head = counted_head(model)
+    if head is not None:
+        head.statistics.settle()
 
 
 def _required_head(model: Model) -> Any:

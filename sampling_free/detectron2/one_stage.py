@@ -72,6 +72,7 @@ class OneStage(nn.Module):
         self, images: ImageList, features: list[Tensor], predictions: list[list[Tensor]], gt_instances: list[Instances]
     ) -> dict[str, Tensor]:
         """detectron2's, but the logits stay raw maps."""
+        self.statistics.remind(self.classification_loss)
         logits, *others = predictions
         deltas, *others = self._transpose_dense_predictions(others, [4, 1][: len(others)])  # type: ignore[operator]
         deltas = [level.float() for level in deltas]  # float16 ends at the area of a box of 256 px
@@ -94,5 +95,5 @@ class OneStage(nn.Module):
         scaled = self.scaling(losses, classification, localization)
         if has_event_storage():
             get_event_storage().put_scalar("num_pos_anchors", num_foreground.float().mean().item())
-            log_scaling(self.scaling)
+            log_scaling(self.scaling.last)
         return scaled

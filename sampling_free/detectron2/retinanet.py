@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sampling_free.detectron2.one_stage import OneStage
 from sampling_free.detectron2.yacs import dense_choices
 from sampling_free.mechanism import LossScaling
-from sampling_free.mechanism.normalization import check_normalizer, sum_of
+from sampling_free.mechanism.normalization import BatchLoss, check_normalizer, reduction_of
 
 
 @META_ARCH_REGISTRY.register()
@@ -76,18 +76,18 @@ class SamplingFreeRetinaNet(OneStage, RetinaNet):
         labels = torch.stack(gt_labels)
         foreground = (labels >= 0) & (labels < self.num_classes)
 
-        def classification(image: int | None) -> Tensor:
-            part = _part(image)
-            return self.classification_loss([level[part] for level in pred_logits], labels[part], self.num_classes)
+        def classification(images: slice) -> Tensor:
+            return self.classification_loss([level[images] for level in pred_logits], labels[images], self.num_classes)
 
-        def localization(image: int | None) -> Tensor:
-            part = _part(image)
-            deltas = [level[part] for level in pred_anchor_deltas]
-            return self._box_loss(anchors, deltas, gt_boxes[part], foreground[part])
+        def localization(images: slice) -> Tensor:
+            deltas = [level[images] for level in pred_anchor_deltas]
+            return self._box_loss(anchors, deltas, gt_boxes[images], foreground[images])
 
         num_foreground = foreground.sum(dim=1)
         loss_cls, loss_box_reg = self.normalizer.dense(
-            num_foreground, sum_of(self.classification_loss, classification), sum_of(self.box_loss, localization)
+            num_foreground,
+            BatchLoss(classification, reduction_of(self.classification_loss)),
+            BatchLoss(localization, reduction_of(self.box_loss)),
         )
         return self._scaled(
             {"loss_cls": loss_cls, "loss_box_reg": loss_box_reg}, "loss_cls", "loss_box_reg", num_foreground
@@ -113,7 +113,3 @@ class SamplingFreeRetinaNet(OneStage, RetinaNet):
             every[places[1]], torch.stack(gt_boxes)[places]
         )
         return self.box_loss(torch.cat(deltas, dim=1)[places], encoded)
-
-
-def _part(image: int | None) -> slice:
-    return slice(None) if image is None else slice(image, image + 1)

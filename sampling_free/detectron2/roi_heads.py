@@ -1,27 +1,24 @@
 """detectron2's RoI heads, trained on every proposal. Letters: R proposals of an image, C classes."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from detectron2.config import configurable
-from detectron2.modeling.proposal_generator.proposal_utils import add_ground_truth_to_proposals
 from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, StandardROIHeads
-from detectron2.structures import ImageList, Instances
+from detectron2.structures import Boxes, ImageList, Instances
+from detectron2.utils.events import EventStorage, get_event_storage
 from torch import Tensor, nn
 
 from sampling_free.detectron2.checkpoints import load_without_parts
-from sampling_free.detectron2.evidence import BatchEvidence, BoxHead, weighted_loss
+from sampling_free.detectron2.evidence import BatchEvidence, weighted_loss
 from sampling_free.detectron2.storage import log_scaling, some_storage
-from sampling_free.detectron2.structures import Counts, check_classes, chosen, labels_of_matches
-from sampling_free.detectron2.torchscript import under_name
+from sampling_free.detectron2.structures import check_classes, labels_of_matches
 from sampling_free.detectron2.yacs import roi_choices
 from sampling_free.errors import UserError
 from sampling_free.heuristics import OnlineHardExamples
 from sampling_free.heuristics.applicable import check_sampling
-from sampling_free.heuristics.recorded import Recorded
+from sampling_free.heuristics.sampling import chosen
 from sampling_free.mechanism import (
     AllExamples,
     ExampleChoice,
@@ -30,24 +27,10 @@ from sampling_free.mechanism import (
     PerForeground,
     WeightedChoice,
 )
-from sampling_free.mechanism.normalization import check_normalizer
+from sampling_free.mechanism.normalization import ExampleCounts, check_normalizer
 
 Losses = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What one box head trains on.
-
-    Attributes:
-        proposals: of each image.
-        counts: of them.
-        weights: `(M,)`, of their classification losses, where the choice has any.
-    """
-
-    proposals: list[Instances]
-    counts: Counts
-    weights: Tensor | None
+Output = tuple[tuple[Tensor, Tensor], list[Instances]]  # what a box predictor said, and of which proposals
 
 
 @ROI_HEADS_REGISTRY.register()
@@ -72,16 +55,11 @@ class SamplingFreeROIHeads(StandardROIHeads):
 
     __jit_ignored_attributes__ = ["sampling", "normalizer", "scaling"]
 
-    _host_forward = under_name("_host_forward", StandardROIHeads.forward)
     _kind = "roi"  # for what makes sense here
 
     # detectron2 says so of its own class when it exports, which the annotations below would hide from TorchScript
     mask_on: torch.jit.Final[bool]  # type: ignore[misc]
     keypoint_on: torch.jit.Final[bool]  # type: ignore[misc]
-
-    _features: dict[str, Tensor]  # of this batch
-    _evidence: Iterator[tuple[int, BatchEvidence]]  # of the images whose proposals are still to be chosen
-    _weights: list[Tensor | None]  # of the images whose proposals have been
 
     @configurable
     def __init__(
@@ -97,7 +75,6 @@ class SamplingFreeROIHeads(StandardROIHeads):
         self.normalizer: Any = normalizer or PerForeground(localization_weight=1 / 4)
         check_normalizer(self.normalizer, "sampled", "an RoI head")
         self.scaling = scaling or GuidedScaling(factor=2)
-        self._trained: list[Trained] = []
         check_sampling(self.sampling, self._kind)
         self._check_loss()
         load_without_parts(self)
@@ -116,66 +93,66 @@ class SamplingFreeROIHeads(StandardROIHeads):
     ) -> tuple[list[Instances], dict[str, Tensor]]:
         """Detections, or in training the proposals and detectron2's losses with those of boxes scaled."""
         if self.training:
-            return self._forward_training(images, features, proposals, targets)
-        return self._host_forward(images, features, proposals, targets)
+            return self._forward_training(features, proposals, targets)
+        found = self._forward_box(features, proposals)
+        return self.forward_with_given_boxes(features, found), {}
 
     @torch.jit.unused
     def _forward_training(
-        self,
-        images: ImageList,
-        features: dict[str, Tensor],
-        proposals: list[Instances],
-        targets: list[Instances] | None,
+        self, features: dict[str, Tensor], proposals: list[Instances], targets: list[Instances] | None
     ) -> tuple[list[Instances], dict[str, Tensor]]:
-        self._trained, self._features = [], features
-        with some_storage(), ExitStack() as stack:
-            predictors = [stack.enter_context(Recorded(predictor)) for predictor in self._predictors()]
-            proposals, losses = self._host_forward(images, features, proposals, targets)
-        for (suffix, _), predictor, trained in zip(self._stages(), predictors, self._trained, strict=True):
-            choice = self._choice()
-            if isinstance(choice, WeightedChoice) and trained.weights is not None:
-                losses[f"loss_cls{suffix}"] = weighted_loss(
-                    choice, predictor.module, predictor.output, trained.proposals, trained.weights
-                )
-        losses = self._scaled(losses)
-        self._trained = []
-        del self._features  # large, as what was trained on
+        assert targets, "'targets' argument is required during training"
+        with some_storage():
+            proposals = self.label_and_sample_proposals(proposals, targets)
+            maps = [features[name] for name in self.box_in_features]
+            proposals = self._chosen(maps, proposals, targets, stage=0)
+            losses = self._box_losses(maps, proposals, targets)
+            losses.update(self._forward_mask(features, proposals))
+            losses.update(self._forward_keypoint(features, proposals))
         return proposals, losses
 
     @torch.no_grad()
     def label_and_sample_proposals(self, proposals: list[Instances], targets: list[Instances]) -> list[Instances]:
-        """detectron2's, after a look at the classes.
+        """detectron2's, but all labelled proposals come back: they are chosen where there are features to choose by.
+
+        `gt_index` is the place of each proposal's object in its image.
 
         Raises:
             UserError: a class is out of range.
         """
         check_classes(targets, self.num_classes)
-
-        def candidates() -> list[Instances]:
-            return add_ground_truth_to_proposals(targets, proposals) if self.proposal_append_gt else proposals
-
-        evidence = BatchEvidence(self._box_head(0), candidates, targets)
-        self._evidence, self._weights = ((image, evidence) for image in range(len(targets))), []
-        with some_storage():
-            sampled = super().label_and_sample_proposals(proposals, targets)
-        self._keep(sampled)
-        return sampled
+        # detectron2 hands every field named gt_* of an object to its proposals
+        numbered = []
+        for of_image in targets:
+            index = torch.arange(len(of_image), device=of_image.gt_classes.device)
+            numbered.append(Instances(of_image.image_size, **of_image.get_fields(), gt_index=index))
+        with EventStorage():  # detectron2 would log them all as chosen
+            return super().label_and_sample_proposals(proposals, numbered)
 
     def _sample_proposals(
         self, matched_idxs: Tensor, matched_labels: Tensor, gt_classes: Tensor
     ) -> tuple[Tensor, Tensor]:
         labels = labels_of_matches(matched_idxs, matched_labels, gt_classes, self.num_classes)
-        image, evidence = next(self._evidence)
-        places, weights = chosen(self._choice(), labels, self.num_classes, evidence.of(image, labels))
-        self._weights.append(weights)
-        return places, labels[places]
+        return torch.arange(len(labels), device=labels.device), labels
 
-    def _keep(self, proposals: list[Instances]) -> None:
-        """Note what the next box head trains on."""
-        counts = Counts.of(torch.cat([p.gt_classes for p in proposals]), self.num_classes)
-        weights = [weight for weight in self._weights if weight is not None]
-        self._trained.append(Trained(proposals, counts, torch.cat(weights) if weights else None))
-        self._weights = []
+    @torch.no_grad()
+    def _chosen(
+        self, features: list[Tensor], proposals: list[Instances], targets: list[Instances], stage: int
+    ) -> list[Instances]:
+        """The proposals of each image that train, with `loss_weights` where the choice has any."""
+
+        def predict() -> tuple[Tensor, Tensor]:
+            return self._predict(features, proposals, stage)
+
+        evidence = BatchEvidence(self._predictors()[stage], predict, proposals, targets)
+        kept = []
+        for image, of_image in enumerate(proposals):
+            labels = of_image.gt_classes
+            places, weights = chosen(self._choice(), labels, self.num_classes, evidence.of(image))
+            kept.append(of_image[places])
+            if weights is not None:
+                kept[-1].loss_weights = weights
+        return kept
 
     def _choice(self) -> ExampleChoice:
         """Which proposals train."""
@@ -185,11 +162,11 @@ class SamplingFreeROIHeads(StandardROIHeads):
         """What predicts classes and boxes, stage by stage."""
         return [self.box_predictor]
 
-    def _box_head(self, stage: int) -> BoxHead:
-        return BoxHead(self.box_predictor, self._predict)
+    def _stages(self) -> list[tuple[str, Any]]:
+        """Name, if there are several, and normaliser of each box head."""
+        return [("", self.normalizer)]
 
-    def _predict(self, proposals: list[Instances]) -> tuple[Tensor, Tensor]:
-        features = [self._features[name] for name in self.box_in_features]
+    def _predict(self, features: list[Tensor], proposals: list[Instances], stage: int) -> tuple[Tensor, Tensor]:
         pooled = self.box_pooler(features, [of_image.proposal_boxes for of_image in proposals])
         return self.box_predictor(self.box_head(pooled))
 
@@ -202,17 +179,56 @@ class SamplingFreeROIHeads(StandardROIHeads):
                 f"use_sigmoid_ce=True; choose another sampling= or set that to False"
             )
 
-    def _stages(self) -> list[tuple[str, Any]]:
-        """Suffix of the loss names, and normaliser, of each box head."""
-        return [("", self.normalizer)]
+    def _box_losses(self, features: list[Tensor], proposals: list[Instances], targets: list[Instances]) -> Losses:
+        predictions = self._predict(features, proposals, stage=0)
+        losses = self.losses([(predictions, proposals)])
+        if self.train_on_pred_boxes:
+            with torch.no_grad():
+                regressed = self.box_predictor.predict_boxes_for_gt_classes(predictions, proposals)
+            for of_image, boxes in zip(proposals, regressed, strict=True):
+                of_image.proposal_boxes = Boxes(boxes)
+        return losses
 
-    def _scaled(self, losses: Losses) -> Losses:
-        classification, localization, box_losses = [], [], {}
-        for (suffix, normalizer), trained in zip(self._stages(), self._trained, strict=True):
-            cls, loc = f"loss_cls{suffix}", f"loss_box_reg{suffix}"
-            box_losses[cls], box_losses[loc] = normalizer.sampled(losses[cls], losses[loc], trained.counts)
-            classification.append(cls)
-            localization.append(loc)
-        scaled = self.scaling(box_losses, tuple(classification), tuple(localization))
-        log_scaling(self.scaling, "roi_head")
-        return scaled | {name: loss for name, loss in losses.items() if name not in box_losses}
+    def losses(self, outputs: list[Output]) -> Losses:
+        """The losses of each box head, scaled, and the scale's regulariser if it has one.
+
+        Args:
+            outputs: stage by stage, what the box predictor said, logits `(M, C+1)` and deltas, of which proposals.
+                Those are what trains, with `gt_classes`, `gt_boxes` and, where their losses are weighted, `gt_index`
+                and `loss_weights`.
+        """
+        losses: Losses = {}
+        names: list[tuple[str, str]] = []
+        for (stage, normalizer), predictor, output in zip(self._stages(), self._predictors(), outputs, strict=True):
+            suffix = f"_{stage}" if stage else ""
+            counts = ExampleCounts.of(torch.cat([of_image.gt_classes for of_image in output[1]]), self.num_classes)
+            if not names:  # those of later stages detectron2 logs where it labels them
+                _log_counts(counts, len(output[1]))
+            with get_event_storage().name_scope(stage) if stage else nullcontext():
+                of_stage = self._losses_of_stage(predictor, *output)
+            cls, box_reg = f"loss_cls{suffix}", f"loss_box_reg{suffix}"
+            losses |= {f"{name}{suffix}": loss for name, loss in of_stage.items()}
+            losses[cls], losses[box_reg] = normalizer.sampled(losses[cls], losses[box_reg], counts)
+            names.append((cls, box_reg))
+        classification, localization = zip(*names, strict=True)
+        own = {name: losses.pop(name) for pair in names for name in pair}
+        scaled = self.scaling(own, classification, localization)
+        log_scaling(self.scaling.last, "roi_head")
+        return scaled | losses
+
+    def _losses_of_stage(
+        self, predictor: Any, predictions: tuple[Tensor, Tensor], proposals: list[Instances]
+    ) -> Losses:
+        """detectron2's, with the weights of the choice if it has any."""
+        losses = predictor.losses(predictions, proposals)
+        choice = self._choice()
+        if isinstance(choice, WeightedChoice) and proposals[0].has("loss_weights"):
+            losses["loss_cls"] = weighted_loss(choice, predictor, predictions, proposals)
+        return losses
+
+
+def _log_counts(counts: ExampleCounts, num_images: int) -> None:
+    """What detectron2 logs of the proposals that it sampled."""
+    storage = get_event_storage()
+    storage.put_scalar("roi_head/num_fg_samples", counts.num_foreground / num_images)
+    storage.put_scalar("roi_head/num_bg_samples", (counts.num_examples - counts.num_foreground) / num_images)

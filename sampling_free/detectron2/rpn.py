@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from sampling_free.boxes import paired_iou
 from sampling_free.detectron2.checkpoints import load_without_parts
-from sampling_free.detectron2.evidence import distinct
 from sampling_free.detectron2.storage import log_scaling, some_storage
-from sampling_free.detectron2.structures import Counts, exchanged
+from sampling_free.detectron2.structures import exchanged
 from sampling_free.detectron2.yacs import rpn_choices
 from sampling_free.heuristics.applicable import check_sampling
 from sampling_free.mechanism import (
@@ -29,7 +28,7 @@ from sampling_free.mechanism import (
     PerForeground,
     Predictions,
 )
-from sampling_free.mechanism.normalization import check_normalizer
+from sampling_free.mechanism.normalization import ExampleCounts, check_normalizer
 
 
 @PROPOSAL_GENERATOR_REGISTRY.register()
@@ -89,16 +88,17 @@ class SamplingFreeRPN(RPN):
         gt_boxes: list[Tensor],
     ) -> dict[str, Tensor]:
         """The losses `loss_rpn_cls` and `loss_rpn_loc`, scaled; arguments as detectron2's."""
+        self.statistics.remind()
         gt_labels = self._chosen(
             Boxes.cat(anchors).tensor, torch.cat(pred_objectness_logits, dim=1), gt_labels, gt_boxes
         )
         with some_storage():
             losses = super().losses(anchors, pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes)
         nominal = self.batch_size_per_image * len(gt_labels)
-        counts = Counts.of(exchanged(torch.stack(gt_labels)), 1, num_averaged=nominal)
+        counts = ExampleCounts.of(exchanged(torch.stack(gt_labels)), 1, num_averaged=nominal)
         loss_cls, loss_loc = self.normalizer.sampled(losses["loss_rpn_cls"], losses["loss_rpn_loc"], counts)
         scaled = self.scaling({"loss_rpn_cls": loss_cls, "loss_rpn_loc": loss_loc}, "loss_rpn_cls", "loss_rpn_loc")
-        log_scaling(self.scaling, "rpn")
+        log_scaling(self.scaling.last, "rpn")
         return scaled
 
     @torch.no_grad()
@@ -116,5 +116,5 @@ def _evidence(anchors: Tensor, logits: Tensor, boxes: Tensor, labels: Tensor) ->
         lambda: Predictions(
             F.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0).float(), reduction="none")
         ),
-        lambda: (paired_iou(anchors, boxes), distinct(boxes)),
+        lambda: (paired_iou(anchors, boxes), torch.unique(boxes, dim=0, return_inverse=True)[1]),
     )

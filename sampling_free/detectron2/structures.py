@@ -7,15 +7,12 @@ say the same; its region proposal network says 1, 0, -1. Nobody else translates.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from detectron2.structures import Instances
 from torch import Tensor
 
 from sampling_free.errors import UserError
-from sampling_free.heuristics.sampling import HardSampling
-from sampling_free.mechanism import Evidence, ExampleChoice, WeightedChoice
 
 
 def check_classes(targets: Sequence[Instances], num_classes: int) -> None:
@@ -58,33 +55,3 @@ def labels_of_matches(matches: Tensor, match_labels: Tensor, classes: Tensor, nu
         return torch.full_like(matches, num_classes)
     unmatched = torch.where(match_labels == 0, num_classes, -1)
     return torch.where(match_labels == 1, classes[matches], unmatched)
-
-
-def chosen(
-    examples: ExampleChoice, labels: Tensor, num_classes: int, evidence: Evidence
-) -> tuple[Tensor, Tensor | None]:
-    """Indices `(K,)` of the examples that train, for labels `(R,)`, and their weights `(K,)` if the choice has any.
-
-    In the order of the draw where examples are drawn, so that sums round as detectron2's do.
-    """
-    if isinstance(examples, WeightedChoice):
-        return examples.draw_weighted(labels, num_classes, evidence)
-    if isinstance(examples, HardSampling):
-        return examples.draw(labels, num_classes, evidence), None
-    return torch.where(examples(labels, num_classes, evidence) >= 0)[0], None
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What trained in one head's batch; see `sampling_free.mechanism.normalization.ExampleCounts`."""
-
-    num_foreground: int
-    num_examples: int
-    num_averaged: int
-
-    @staticmethod
-    def of(labels: Tensor, num_classes: int, num_averaged: int | None = None) -> "Counts":
-        """Counts of mechanism labels of any shape; losses are averaged over the examples that train, by default."""
-        trained = labels >= 0
-        foreground, examples = torch.stack([(trained & (labels < num_classes)).sum(), trained.sum()]).tolist()
-        return Counts(foreground, examples, max(1, examples) if num_averaged is None else num_averaged)

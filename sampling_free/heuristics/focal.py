@@ -20,6 +20,8 @@ class FocalLoss(nn.Module):
         gamma: exponent of the modulating factor.
     """
 
+    reduction = "sum"
+
     def __init__(self, alpha: float = 0.25, gamma: float = 2.0) -> None:
         super().__init__()
         self.alpha = alpha

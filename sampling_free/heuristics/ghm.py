@@ -77,7 +77,7 @@ class GHMC(nn.Module):
         momentum: alpha.
     """
 
-    is_average = True
+    reduction = "mean"
 
     def __init__(self, bins: int = 30, momentum: float = 0.75) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class GHMR(nn.Module):
         momentum: of the moving count.
     """
 
-    is_average = True
+    reduction = "mean"
 
     def __init__(self, mu: float = 0.02, bins: int = 10, momentum: float = 0.7) -> None:
         super().__init__()

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sampling_free.mechanism import Evidence
+from sampling_free.mechanism import Evidence, ExampleChoice, WeightedChoice
 
 
 class HardSampling:
@@ -85,3 +85,17 @@ def required(evidence: Evidence | None, choice: object) -> Evidence:
     if evidence is None:
         raise ValueError(f"{type(choice).__name__} chooses by more than labels: call it with evidence=Evidence(...)")
     return evidence
+
+
+def chosen(
+    examples: ExampleChoice, labels: Tensor, num_classes: int, evidence: Evidence
+) -> tuple[Tensor, Tensor | None]:
+    """Indices `(K,)` of the examples that train, for labels `(R,)`, and their weights `(K,)` if the choice has any.
+
+    In the order of the draw where examples are drawn, as detectron2's are.
+    """
+    if isinstance(examples, WeightedChoice):
+        return examples.draw_weighted(labels, num_classes, evidence)
+    if isinstance(examples, HardSampling):
+        return examples.draw(labels, num_classes, evidence), None
+    return torch.where(examples(labels, num_classes, evidence) >= 0)[0], None

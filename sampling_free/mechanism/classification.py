@@ -68,6 +68,8 @@ class SigmoidCrossEntropy(nn.Module):
     Every classification loss of a dense head is called like this one, so that losses are interchangeable.
     """
 
+    reduction = "sum"
+
     def forward(self, logits: Tensor | Sequence[Tensor], labels: Tensor, num_classes: int) -> Tensor:
         """See `sigmoid_cross_entropy_sum`."""
         return sigmoid_cross_entropy_sum(logits, labels, num_classes)

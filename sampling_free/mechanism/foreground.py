@@ -3,12 +3,16 @@
 Letters: N images, R examples of an image, C classes.
 """
 
+import logging
 import math
 
 import torch
 from torch import Tensor, nn
 
+from sampling_free.mechanism.classification import SigmoidCrossEntropy
 from sampling_free.mechanism.prior import bias_of_prior
+
+logger = logging.getLogger(__name__)
 
 _PRECISION = 0.02  # standard error of the prior, as a share of it, at which counting stops
 _LEAST_IMAGES = 50  # before it may: a few images that happen to agree have an error of nothing
@@ -39,6 +43,7 @@ class ForegroundStatistics(nn.Module):
                 f"got {num_foreground}, {num_examples} and {num_classes}"
             )
         self.num_classes = num_classes
+        self._settled = False
         self.register_buffer("num_foreground", torch.tensor(num_foreground))
         self.register_buffer("num_examples", torch.tensor(num_examples))
         self.register_buffer("num_images", torch.tensor(0))
@@ -48,6 +53,27 @@ class ForegroundStatistics(nn.Module):
     def __dir__(self) -> list[str]:
         # torch.jit.trace evaluates every name listed here, and what follows from counts has no value before there are
         return [name for name in super().__dir__() if not isinstance(getattr(type(self), name, None), property)]
+
+    def settle(self) -> None:
+        """The prior is what its user wants: there is nothing to remind of."""
+        self._settled = True
+
+    def remind(self, classification_loss: nn.Module | None = None) -> None:
+        """Say once, when training begins, that nobody has set the prior.
+
+        Args:
+            classification_loss: that trains; Focal Loss and GHM-C have initial biases of their own. None is the host's
+                cross-entropy.
+        """
+        if self._settled or torch.compiler.is_compiling():
+            return
+        self._settled = True
+        own_bias = classification_loss is not None and not isinstance(classification_loss, SigmoidCrossEntropy)
+        if not own_bias and not int(self.num_images) and not int(self.num_examples):
+            logger.warning(
+                "Nobody has set the prior of this model: its classification starts from the host's bias, not from the "
+                "data's. Call fit_prior(model, data) before training, or set_prior(model, number)."
+            )
 
     def update(self, labels: Tensor) -> None:
         """Count the labels of N images.

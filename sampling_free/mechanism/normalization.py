@@ -5,6 +5,7 @@ loss: what that is divided by sets the scale of both. So the divisor is a choice
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -13,49 +14,56 @@ from torch import Tensor, nn
 from sampling_free.errors import UserError
 from sampling_free.mechanism.processes import mean_over_processes
 
-SumOf = Callable[[int | None], Tensor]  # the sum over one image of the batch, or (None) over all
+EVERY_IMAGE = slice(None)
 
 
-class ExampleCounts(Protocol):
-    """What a head that trains on chosen examples knows of its batch."""
+@dataclass(frozen=True)
+class ExampleCounts:
+    """What trained in the batch of a head that trains on chosen examples.
 
-    @property
-    def num_foreground(self) -> int:
-        """Foreground examples that train."""
-
-    @property
-    def num_examples(self) -> int:
-        """Examples that train."""
-
-    @property
-    def num_averaged(self) -> int:
-        """What the host divided its losses by: `num_examples`, or (detectron2's RPN) a nominal number."""
-
-
-class Average:
-    """A loss of the batch that is an average by itself, as GHM's: normalisers weigh it but do not divide it.
-
-    Args:
-        average: gives it.
+    Attributes:
+        num_foreground: foreground examples that train.
+        num_examples: examples that train.
+        num_averaged: what the host divided its losses by: `num_examples`, or (detectron2's RPN) a nominal number.
     """
 
-    def __init__(self, average: SumOf) -> None:
-        self.average = average
+    num_foreground: int
+    num_examples: int
+    num_averaged: int
 
-    def __call__(self, image: int | None) -> Tensor:
-        """The average over the whole batch, whatever the image."""
-        return self.average(None)
+    @staticmethod
+    def of(labels: Tensor, num_classes: int, num_averaged: int | None = None) -> "ExampleCounts":
+        """Counts of labels of any shape, -1 where an example does not train; one wait for the device."""
+        trained = labels >= 0
+        foreground, examples = torch.stack([(trained & (labels < num_classes)).sum(), trained.sum()]).tolist()
+        return ExampleCounts(foreground, examples, max(1, examples) if num_averaged is None else num_averaged)
+
+    def logged(self, like: Tensor) -> dict[str, Tensor]:
+        """What a loss scale logs of them, as scalars of the type and device of another."""
+        return {name: like.new_tensor(getattr(self, name)) for name in ("num_foreground", "num_examples")}
 
 
-def sum_of(loss: object, call: SumOf) -> SumOf:
-    """`call` as normalisers take it: an `Average` where the loss module that it calls says `is_average`."""
-    return Average(call) if getattr(loss, "is_average", False) else call
+@dataclass(frozen=True)
+class BatchLoss:
+    """A loss of a dense head that is still to be divided.
+
+    Attributes:
+        of: gives the loss of some of the batch's images.
+        reduction: "sum" over their examples, or "mean": an average by itself, as GHM's, is weighed but not divided.
+    """
+
+    of: Callable[[slice], Tensor]
+    reduction: str = "sum"
 
 
-def over(loss: SumOf, divisor: Tensor | float, weight: float = 1.0) -> Tensor:
-    """The weighted loss of the batch over a divisor; undivided if it is an average."""
-    value = loss(None) * weight
-    return value if isinstance(loss, Average) else value / divisor
+def reduction_of(loss: object) -> str:
+    """What a loss module does with its examples, in PyTorch's word: "sum", unless its `reduction` says another."""
+    return getattr(loss, "reduction", "sum")
+
+
+def over(loss: Tensor, divisor: Tensor | float, reduction: str) -> Tensor:
+    """A sum over a divisor; a mean as it is."""
+    return loss if reduction == "mean" else loss / divisor
 
 
 class ForegroundNormalizer(nn.Module):
@@ -128,10 +136,13 @@ class PerForeground(nn.Module):
         self.localization_weight = localization_weight
         self.count = ForegroundNormalizer() if count is None else count
 
-    def dense(self, num_foreground: Tensor, classification: SumOf, localization: SumOf) -> tuple[Tensor, Tensor]:
+    def dense(
+        self, num_foreground: Tensor, classification: BatchLoss, localization: BatchLoss
+    ) -> tuple[Tensor, Tensor]:
         """The losses of a dense head: both sums over N_f, for foreground counts `(N,)`."""
         divisor = self.count(num_foreground.sum())
-        return over(classification, divisor), over(localization, divisor, self.localization_weight)
+        cls, loc = classification.of(EVERY_IMAGE), localization.of(EVERY_IMAGE) * self.localization_weight
+        return over(cls, divisor, classification.reduction), over(loc, divisor, localization.reduction)
 
     def sampled(self, classification: Tensor, localization: Tensor, counts: ExampleCounts) -> tuple[Tensor, Tensor]:
         """The losses of a region proposal network or RoI head, from the host's averages.
@@ -149,14 +160,16 @@ class PerForeground(nn.Module):
 class PerImage(nn.Module):
     """Each image's sums over its own foreground count, then the mean of images: torchvision's RetinaNet."""
 
-    def dense(self, num_foreground: Tensor, classification: SumOf, localization: SumOf) -> tuple[Tensor, Tensor]:
+    def dense(
+        self, num_foreground: Tensor, classification: BatchLoss, localization: BatchLoss
+    ) -> tuple[Tensor, Tensor]:
         """The losses of a dense head, for foreground counts `(N,)`."""
         counts = [max(1, int(count)) for count in num_foreground]
 
-        def mean(loss: SumOf) -> Tensor:
-            if isinstance(loss, Average):
-                return loss(None)
-            means = [loss(image) / count for image, count in enumerate(counts)]
+        def mean(loss: BatchLoss) -> Tensor:
+            if loss.reduction == "mean":
+                return loss.of(EVERY_IMAGE)
+            means = [loss.of(slice(image, image + 1)) / count for image, count in enumerate(counts)]
             return sum(means[1:], start=means[0]) / len(means)
 
         return mean(classification), mean(localization)
@@ -173,7 +186,7 @@ class PerExample(nn.Module):
 class DenseNormalizer(Protocol):
     """What a dense head divides by: `PerForeground` or `PerImage`."""
 
-    dense: Callable[[Tensor, SumOf, SumOf], tuple[Tensor, Tensor]]
+    dense: Callable[[Tensor, BatchLoss, BatchLoss], tuple[Tensor, Tensor]]
 
 
 class SampledNormalizer(Protocol):

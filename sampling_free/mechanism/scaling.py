@@ -38,17 +38,21 @@ class LossScaling(nn.Module):
         super().__init__()
         self.last = {}  # what the last forward saw; for logging, so it is not state
 
-    def forward(self, losses: Mapping[str, Tensor], classification: Names, localization: Names) -> Losses:
+    def forward(
+        self, losses: Mapping[str, Tensor], classification: Names, localization: Names, **counts: Tensor
+    ) -> Losses:
         """Scale a detector's losses.
 
         Args:
             losses: the scalars of one head, already normalised, under the host's names.
             classification: name or names of the classification loss.
             localization: name or names of the loss that guides it.
+            counts: what else is to be logged of this batch, such as `num_foreground`; they change nothing.
 
         Returns:
             What is to be summed: the same keys, scaled, and a regulariser `<name>/regularizer` where the variant
-            has one. `.last` then holds the detached raw losses as `raw/<name>`, and the variant's own figures.
+            has one. `.last` then holds the detached raw losses as `raw/<name>`, the counts, and the variant's own
+            figures.
 
         Raises:
             KeyError: a name is not among the losses.
@@ -57,7 +61,7 @@ class LossScaling(nn.Module):
         for name in classification + localization:
             if name not in losses:
                 raise KeyError(f"no loss named {name!r} to scale; there are {', '.join(losses)}")
-        self.last = {f"raw/{name}": loss.detach() for name, loss in losses.items()}
+        self.last = {f"raw/{name}": loss.detach() for name, loss in losses.items()} | counts
         return self.scale(dict(losses), classification, localization)
 
     def scale(self, losses: Losses, classification: tuple[str, ...], localization: tuple[str, ...]) -> Losses:

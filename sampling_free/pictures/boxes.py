@@ -6,11 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PIL
 from PIL import ImageDraw, ImageFont
+
+from sampling_free.pictures.words import font_file, legible
 
 Image = NDArray[np.uint8]  # (H, W, 3) RGB
 Color = tuple[int, int, int]
@@ -127,8 +128,9 @@ def _draw_label(
     draw: ImageDraw.ImageDraw, box: Box, corners: Rectangle, color: Color, taken: Sequence[Rectangle]
 ) -> Rectangle:
     """Class and score at a box, where no other label stands if there is such a place; returns the place."""
-    text = box.name if box.score is None else f"{box.name} {box.score:.2f}"
-    font = font_of(max(12, round(max(draw.im.size) / 26)))
+    name = legible(box.name)
+    text = name if box.score is None else f"{name} {box.score:.2f}"
+    font = font_of(max(12, round(max(draw.im.size) / 26)), text)
     size = (draw.textlength(text, font) + 6, font.size + 5.0)
     places = list(_places(corners, size, draw.im.size))
     place = min(places, key=lambda place: sum(_common(place, other) for other in taken))  # the first of the best
@@ -162,8 +164,11 @@ def _common(one: Rectangle, other: Rectangle) -> float:
     return max(width, 0) * max(height, 0)
 
 
+def font_of(size: int, text: str, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """A font that has the letters of a legible text."""
+    return _font(font_file(text, bold=bold), size)
+
+
 @lru_cache
-def font_of(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """The font that matplotlib brings along: it is there on any machine, and knows more letters than cv2's."""
-    file = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / file, size)
+def _font(file: Path, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(file, size)

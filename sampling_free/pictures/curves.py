@@ -13,6 +13,7 @@ from matplotlib.ticker import Formatter, FuncFormatter, MaxNLocator, NullFormatt
 
 from sampling_free.pictures.metrics import Curve, Metrics
 from sampling_free.pictures.styles import styles_of
+from sampling_free.pictures.words import families, label
 
 _CLASS_COLORS = ["#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31"]
 _CLASSIFICATION = ("classification", "loss_classifier", "loss_objectness", "loss_cls", "loss_fcos_cls", "loss_rpn_cls")
@@ -42,7 +43,7 @@ def plot_losses(path: str | Path, runs: Mapping[str, str | Path]) -> None:
         UserError: a folder has no figures of a run.
     """
     metrics = {name: Metrics(Path(folder) / "metrics.csv") for name, folder in runs.items()}
-    with matplotlib.rc_context(PANEL_STYLE):
+    with matplotlib.rc_context(PANEL_STYLE | {"font.family": families(runs)}):
         figure = Figure(figsize=(10.5, 7.2), layout="constrained")
         (upper_left, upper_right), (lower_left, lower_right) = figure.subplots(2, 2)
         _loss_panel(upper_left, metrics, lambda run: run.total(_CLASSIFICATION, raw=True))
@@ -74,9 +75,9 @@ def _loss_panel(axes: Axes, runs: Mapping[str, Metrics], figure_of: Callable[[Me
         color = style["color"]
         curve = Curve(curves[name].steps, curves[name].values.clip(max=ceiling))
         smooth = curve.smooth()
-        label = f"{name} (diverged after iteration {run.iterations})" if run.diverged else name
+        text = label(f"{name} (diverged after iteration {run.iterations})" if run.diverged else name)
         axes.plot(curve.steps, curve.values, color=color, alpha=0.2, linewidth=0.8)
-        axes.plot(smooth.steps, smooth.values, linewidth=1.8, label=label, **style)
+        axes.plot(smooth.steps, smooth.values, linewidth=1.8, label=text, **style)
         if run.diverged:
             axes.plot(smooth.steps[-1:], smooth.values[-1:], "X", color=color, markersize=11, markeredgecolor="white")
 
@@ -110,14 +111,15 @@ def plot_precision_recall(path: str | Path, runs: Mapping[str, str | Path]) -> N
         runs: per name of a run its folder; those without `precision_recall.json` (no detections) are said to be so.
     """
     files = {name: Path(folder) / "precision_recall.json" for name, folder in runs.items()}
-    with matplotlib.rc_context(PANEL_STYLE):
+    known = {name: json.loads(file.read_text()) if file.is_file() else None for name, file in files.items()}
+    classes = [name for curves in known.values() if curves for name in curves["classes at IoU 0.5"]]
+    with matplotlib.rc_context(PANEL_STYLE | {"font.family": families([*runs, *classes])}):
         figure = Figure(figsize=(10.5, 4.6), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
-        for style, (name, file) in zip(styles_of(list(files)), files.items(), strict=True):
-            curves = json.loads(file.read_text()) if file.is_file() else None
+        for style, (name, curves) in zip(styles_of(list(known)), known.items(), strict=True):
             _precision_line(left, curves, "IoU 0.5", style, name)
             _precision_line(right, curves, "mean over IoU", style, name)
-            if curves is not None and len(files) == 1:
+            if curves is not None and len(known) == 1:
                 _class_lines(left, curves)
         for axes, title in ((left, "IoU 0.5"), (right, "mean over IoU 0.5 to 0.95")):
             axes.set(title=title, xlabel="recall", xlim=(0, 1), ylim=(0, 1.02))
@@ -128,9 +130,9 @@ def plot_precision_recall(path: str | Path, runs: Mapping[str, str | Path]) -> N
 
 def _precision_line(axes: Axes, curves: Mapping | None, key: str, style: Mapping[str, Any], name: str) -> None:
     if curves is None:
-        axes.plot([], [], label=f"{name}  no detections", **style)
+        axes.plot([], [], label=f"{label(name)}  no detections", **style)
         return
-    axes.plot(curves["recall"], curves[key], linewidth=2, label=f"{name}  {_area(curves[key])}", **style)
+    axes.plot(curves["recall"], curves[key], linewidth=2, label=f"{label(name)}  {_area(curves[key])}", **style)
 
 
 def _class_lines(axes: Axes, curves: Mapping) -> None:
@@ -140,7 +142,7 @@ def _class_lines(axes: Axes, curves: Mapping) -> None:
             axes.plot(curves["recall"], values, color="gray", alpha=0.35, linewidth=0.7)
         return
     for color, (category, values) in zip(_CLASS_COLORS, classes.items(), strict=False):
-        axes.plot(curves["recall"], values, color=color, linewidth=1, label=f"{category}  {_area(values)}")
+        axes.plot(curves["recall"], values, color=color, linewidth=1, label=f"{label(category)}  {_area(values)}")
 
 
 def _area(precision: Sequence[float]) -> str:

@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
-
-from sampling_free.errors import UserError
+from sampling_free.data.images import read_image
 from sampling_free.pictures.boxes import Box, Image, Rectangle, class_colors, draw_boxes
 from sampling_free.pictures.grid import save_grid
 
@@ -37,10 +35,7 @@ class Example:
         Raises:
             UserError: it cannot be read.
         """
-        image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise UserError(f"image {self.path} cannot be read")
-        return image[..., ::-1].copy()  # type: ignore[return-value]
+        return read_image(self.path)
 
     def judged(self) -> list[Box]:
         """Detections and missed objects; false alarms and misses are dashed.

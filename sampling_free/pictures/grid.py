@@ -7,6 +7,7 @@ from PIL import Image as PIL
 from PIL import ImageDraw
 
 from sampling_free.pictures.boxes import Image, font_of
+from sampling_free.pictures.words import legible
 
 _GAP = 8  # pixels between cells
 _BAND = 34  # pixels of a line of text
@@ -29,11 +30,12 @@ def save_grid(path: str | Path, rows: Sequence[Sequence[Image]], titles: Sequenc
     sheet = PIL.new("RGB", size, (255, 255, 255))
     draw = ImageDraw.Draw(sheet)
     for column, title in enumerate(titles):
-        draw.text((_GAP + column * (width + _GAP), 6), title, (0, 0, 0), font_of(20, bold=True))
+        text = legible(title)
+        draw.text((_GAP + column * (width + _GAP), 6), text, (0, 0, 0), font_of(20, text, bold=True))
     for r, row in enumerate(rows):
         for column, image in enumerate(row):
             sheet.paste(PIL.fromarray(image), (_GAP + column * (width + _GAP), head + r * (height + _GAP)))
     if note:
-        draw.text((_GAP, size[1] - 26), note, (80, 80, 80), font_of(16))
+        draw.text((_GAP, size[1] - 26), note, (80, 80, 80), font_of(16, note))
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, quality=90)

@@ -2,11 +2,13 @@
 
 import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from sampling_free.data.categories import difference
 from sampling_free.errors import UserError
 
 
@@ -37,3 +39,24 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} is no checkpoint: it holds a {type(content).__name__}")
     return content
+
+
+def label_names_of(path: str | Path) -> dict[int, str]:
+    """Name of each label of the model in a run's checkpoint; empty for weights that do not say them."""
+    if not Path(path).is_file() or Path(path).suffix not in (".ckpt", ".pth"):
+        return {}
+    names = read_checkpoint(path).get("label_names")
+    whole = isinstance(names, dict) and all(isinstance(k, int) and isinstance(v, str) for k, v in names.items())
+    return names if isinstance(names, dict) and whole else {}
+
+
+def refuse_renamed(path: str | Path, label_names: Mapping[int, str]) -> None:
+    """Refuse to go on from a checkpoint with training data whose classes are others.
+
+    Raises:
+        UserError: a label has two names.
+    """
+    former = label_names_of(path)
+    found = difference(former, label_names) if former and label_names else ""
+    if found:
+        raise UserError(f"{path} is of a run with other classes: {found}; train in another train.output_dir")

@@ -102,7 +102,7 @@ def nodes_of(cfg: DictConfig) -> dict[str, Any]:
             raise UserError(f"{name} must be a mapping of keys to values, not {cfg.get(name)!r}")
     for name in ("optimizer", "lr_multiplier", "model"):
         if "_target_" not in nodes[name]:
-            raise UserError(f"{name} must say what it calls (_target_); start from configs/common")
+            raise UserError(f"{name} must say what it calls (_target_); start from one of configs/")
     check_options({"lr": 0.0} | nodes["optimizer"], {"lr": NOT_NEGATIVE}, where="optimizer")
     for split, batch, least in (("train", "total_batch_size", 1), ("test", "batch_size", 1)):
         node = nodes["dataloader"].get(split)
@@ -126,7 +126,7 @@ def check_options(options: Mapping[str, Any] | DictConfig, rules: Mapping[str, R
     """
     for name, (fits, wanted) in rules.items():
         if name not in options:
-            raise UserError(f"the config has no {where}.{name}; start from configs/common, which has them all")
+            raise UserError(f"the config has no {where}.{name}; start from a config of configs/, which has them all")
         if not fits(options[name]):
             raise UserError(f"{where}.{name} must be {wanted}, not {options[name]!r}")
 

@@ -7,6 +7,7 @@ and the model drops into the training loop it came from.
 """
 
 from sampling_free.mechanism.normalization import PerExample, PerForeground, PerImage
+from sampling_free.torchvision.build import build_sampling_free
 from sampling_free.torchvision.convert import make_sampling_free
 from sampling_free.torchvision.dense import (
     DenseModel,
@@ -24,6 +25,7 @@ __all__ = [
     "PerForeground",
     "PerImage",
     "atss_resnet50_fpn",
+    "build_sampling_free",
     "fit_prior",
     "foveabox_resnet50_fpn",
     "logged_values",

@@ -1,4 +1,4 @@
-"""From torchvision's detector to its sampling-free form, in place: the head's class changes, its parameters stay."""
+"""From torchvision's detector to its sampling-free form, in place: another head takes the parts of the host's."""
 
 import copy
 from collections.abc import Collection, Mapping
@@ -7,30 +7,23 @@ from typing import Any
 
 from torch import nn
 from torchvision.models.detection import FCOS, RetinaNet
-from torchvision.models.detection.fcos import FCOSHead
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
-from torchvision.models.detection.retinanet import RetinaNetHead
-from torchvision.models.detection.roi_heads import RoIHeads
-from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from sampling_free.errors import UserError
-from sampling_free.heuristics.applicable import check_dense_losses, check_sampling
 from sampling_free.mechanism import (
     AllExamples,
     ExampleChoice,
-    ForegroundStatistics,
     GuidedScaling,
     LearnedScaling,
     LossScaling,
     SigmoidCrossEntropy,
 )
-from sampling_free.mechanism.normalization import PerForeground, check_normalizer
+from sampling_free.mechanism.normalization import PerForeground
 from sampling_free.mechanism.threshold import add_fitted_threshold
 from sampling_free.torchvision.fcos import SamplingFreeFCOSHead
 from sampling_free.torchvision.retinanet import SamplingFreeRetinaNetHead
 from sampling_free.torchvision.roi_heads import SamplingFreeRoIHeads
 from sampling_free.torchvision.rpn import SamplingFreeRPN
-from sampling_free.torchvision.structures import Sampler
 
 _ROI_SCORE_THRESHOLD = 1e-3
 
@@ -85,7 +78,7 @@ def make_sampling_free(
                 f"sampling= applies to two-stage models; {type(model).__name__} trains every example anyway"
             )
         choices = [_for_head("dense", choice) for choice in (scaling, normalizer)]
-        _convert_dense(model, classification_loss or SigmoidCrossEntropy(), box_loss, *choices)
+        _convert_dense(model, classification_loss, box_loss, *choices)
     elif isinstance(model, GeneralizedRCNN):
         if classification_loss is not None or box_loss is not None:
             raise UserError(
@@ -96,9 +89,9 @@ def make_sampling_free(
             raise UserError(f"heads= must name 'rpn', 'roi' or both, not {heads!r}")
         if "rpn" in heads:
             chosen = [_for_head("rpn", choice) for choice in (scaling, sampling, normalizer)]
-            _convert_rpn(model.rpn, *chosen, boundary_threshold=boundary_threshold)
+            _convert_rpn(model, *chosen, boundary_threshold=boundary_threshold)
         if "roi" in heads:
-            _convert_roi_heads(model.roi_heads, *[_for_head("roi", c) for c in (scaling, sampling, normalizer)])
+            _convert_roi_heads(model, *[_for_head("roi", c) for c in (scaling, sampling, normalizer)])
     else:
         raise UserError(
             f"make_sampling_free takes torchvision's RetinaNet, FCOS, FasterRCNN, MaskRCNN or KeypointRCNN, "
@@ -110,88 +103,53 @@ def make_sampling_free(
 
 def _convert_dense(
     model: RetinaNet | FCOS,
-    classification_loss: nn.Module,
+    classification_loss: nn.Module | None,
     box_loss: nn.Module | None,
     scaling: LossScaling | None,
     normalizer: nn.Module | None,
 ) -> None:
-    head = model.head
-    host, ours = (
-        (RetinaNetHead, SamplingFreeRetinaNetHead) if isinstance(model, RetinaNet) else (FCOSHead, SamplingFreeFCOSHead)
-    )
-    normalizer = normalizer or PerForeground()
-    check_normalizer(normalizer, "dense", type(model).__name__)
-    boxes_by = "IoU" if ours is SamplingFreeFCOSHead else None
-    check_dense_losses(classification_loss, box_loss, type(model).__name__, boxes_by=boxes_by)
-    if ours is SamplingFreeFCOSHead and not isinstance(normalizer, PerForeground):
-        raise UserError(f"FCOS takes normalizer=PerForeground(), which is torchvision's own too, not {normalizer}")
-    _become(
-        head,
-        host,
-        ours,
-        classification_loss=classification_loss,
+    form = SamplingFreeRetinaNetHead if isinstance(model, RetinaNet) else SamplingFreeFCOSHead
+    model.head = form(
+        model.head,
+        classification_loss=classification_loss or SigmoidCrossEntropy(),
         box_loss=box_loss,
-        normalizer=normalizer,
+        normalizer=normalizer or PerForeground(),
         scaling=scaling or LearnedScaling(),
-        statistics=ForegroundStatistics(0, 0, head.classification_head.num_classes),
     )
     add_fitted_threshold(model, "score_thresh", (0.05, 0.2))  # torchvision's RetinaNet and FCOS
 
 
 def _convert_rpn(
-    rpn: nn.Module,
+    model: GeneralizedRCNN,
     scaling: LossScaling | None,
     sampling: ExampleChoice | None,
     normalizer: nn.Module | None,
     *,
     boundary_threshold: float,
 ) -> None:
-    normalizer = normalizer or PerForeground(localization_weight=1 / 8)
-    check_normalizer(normalizer, "sampled", "a region proposal network")
-    sampling = sampling or AllExamples()
-    check_sampling(sampling, "rpn")
-    _become(
-        rpn,
-        RegionProposalNetwork,
-        SamplingFreeRPN,
-        fg_bg_sampler=Sampler(sampling),
-        normalizer=normalizer,
+    model.rpn = SamplingFreeRPN(
+        model.rpn,
+        sampling=sampling or AllExamples(),
+        normalizer=normalizer or PerForeground(localization_weight=1 / 8),
         scaling=scaling or GuidedScaling(),
-        statistics=ForegroundStatistics(0, 0, 1),
         boundary_threshold=boundary_threshold,
     )
 
 
 def _convert_roi_heads(
-    roi_heads: nn.Module,
+    model: GeneralizedRCNN,
     scaling: LossScaling | None,
     sampling: ExampleChoice | None,
     normalizer: nn.Module | None,
 ) -> None:
-    normalizer = normalizer or PerForeground(localization_weight=1 / 4)
-    check_normalizer(normalizer, "sampled", "an RoI head")
-    sampling = sampling or AllExamples()
-    check_sampling(sampling, "roi")
-    _become(
-        roi_heads,
-        RoIHeads,
-        SamplingFreeRoIHeads,
-        fg_bg_sampler=Sampler(sampling),
-        normalizer=normalizer,
+    model.roi_heads = heads = SamplingFreeRoIHeads(
+        model.roi_heads,
+        sampling=sampling or AllExamples(),
+        normalizer=normalizer or PerForeground(localization_weight=1 / 4),
         scaling=scaling or GuidedScaling(factor=2),
     )
-    add_fitted_threshold(roi_heads, "score_thresh", (0.05,))
-    roi_heads.fitted_threshold.offer(roi_heads, _ROI_SCORE_THRESHOLD)  # type: ignore[union-attr, operator]
-
-
-def _become(module: nn.Module, host: type[nn.Module], ours: type[nn.Module], **parts: Any) -> None:
-    """Give a module of the host's class ours and the parts that ours adds."""
-    if type(module) is not host:
-        what = "already sampling-free" if isinstance(module, ours) else f"a {type(module).__name__}"
-        raise UserError(f"make_sampling_free converts a plain {host.__name__}, but this one is {what}")
-    module.__class__ = ours
-    for name, part in parts.items():
-        setattr(module, name, part)
+    add_fitted_threshold(heads, "score_thresh", (0.05,))
+    heads.fitted_threshold.offer(heads, _ROI_SCORE_THRESHOLD)
 
 
 def _for_head(name: str, choice: Any) -> Any:

@@ -22,7 +22,7 @@ def count_by_level(model: Any, images: Iterable[Shape]) -> tuple[Tensor, Tensor]
         images: their sizes and boxes.
 
     Returns:
-        Foreground `(L, C)` and examples `(L,)`, int64. C is that of the classifier: torchvision's counts the background,
+        Foreground `(L, C)` and examples `(L,)`, int64. C is that of the classifier: torchvision counts the background,
         its column 0, which no box has; a region proposal network has one column.
     """
     assignment, num_classes = _Assignment(model), _num_classes(model, counted_head(model))

@@ -1,25 +1,56 @@
 """torchvision's FCOS head, trained on every point. Letters: N images, L levels, R points, C classes."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.detection.fcos import FCOSHead
+from torchvision.ops import generalized_box_iou_loss
 
+from sampling_free.errors import UserError
+from sampling_free.heuristics.applicable import check_dense_losses
 from sampling_free.mechanism import ForegroundStatistics, LossScaling
-from sampling_free.mechanism.normalization import PerForeground, over, sum_of
-from sampling_free.torchvision.structures import Target, labels_of_matches
+from sampling_free.mechanism.normalization import PerForeground, check_normalizer, over, reduction_of
+from sampling_free.torchvision.structures import Target, labels_of_matches, take_over
 
 
 class SamplingFreeFCOSHead(FCOSHead):
     """An `FCOSHead` whose classification loss, normaliser and loss scale are objects.
 
     Centerness keeps its own weight and does not guide classification, as in the papers' first code; `FrozenScaling`
-    weights it too, as in the later one. `make_sampling_free` turns an `FCOSHead` into one.
+    weights it too, as in the later one.
+
+    Args:
+        host: torchvision's, whose parts it takes.
+        classification_loss: such as `SigmoidCrossEntropy()`.
+        box_loss: refused, but None: FCOS trains its boxes by GIoU.
+        normalizer: what losses are divided by, a `PerForeground`.
+        scaling: of the classification loss.
+
+    Raises:
+        UserError: `host` is none of torchvision's, or a choice makes no sense here.
     """
 
-    classification_loss: nn.Module
     normalizer: PerForeground
-    scaling: LossScaling
-    statistics: ForegroundStatistics
+
+    def __init__(
+        self,
+        host: nn.Module,
+        *,
+        classification_loss: nn.Module,
+        box_loss: nn.Module | None,
+        normalizer: nn.Module,
+        scaling: LossScaling,
+    ) -> None:
+        nn.Module.__init__(self)
+        take_over(self, host, FCOSHead)
+        check_normalizer(normalizer, "dense", "FCOS")
+        check_dense_losses(classification_loss, box_loss, "FCOS", boxes_by="IoU")
+        if not isinstance(normalizer, PerForeground):
+            raise UserError(f"FCOS takes normalizer=PerForeground(), which is torchvision's own too, not {normalizer}")
+        self.classification_loss = classification_loss
+        self.normalizer = normalizer
+        self.scaling = scaling
+        self.statistics = ForegroundStatistics(0, 0, self.num_classes)
 
     @property
     def num_classes(self) -> int:
@@ -46,24 +77,19 @@ class SamplingFreeFCOSHead(FCOSHead):
         matched_idxs: list[Tensor],
     ) -> dict[str, Tensor]:
         """The losses `classification`, `bbox_regression`, `bbox_ctrness`, scaled, and a regulariser if there is one."""
+        self.statistics.remind(self.classification_loss)
         labels = labels_of_matches(targets, matched_idxs, self.num_classes)
-        num_foreground = torch.stack([(matches >= 0).sum() for matches in matched_idxs])
-        divisor = self.normalizer.count(num_foreground.sum())
-        own = self._localization_losses(targets, head_outputs, anchors, matched_idxs)
-
-        def classification(_: int | None) -> Tensor:
-            return self.classification_loss(head_outputs["cls_logits"], labels, self.num_classes)
-
-        rescale = num_foreground.sum().clamp(min=1) / divisor  # torchvision divides by this process's own count
+        num_foreground = torch.stack([(matches >= 0).sum() for matches in matched_idxs]).sum()
+        divisor = self.normalizer.count(num_foreground)
+        classification = self.classification_loss(head_outputs["cls_logits"], labels, self.num_classes)
+        loss_box, loss_centerness = self._localization_losses(targets, head_outputs, anchors, matched_idxs)
         losses = {
-            "classification": over(sum_of(self.classification_loss, classification), divisor),
-            "bbox_regression": own["bbox_regression"] * rescale * self.normalizer.localization_weight,
-            "bbox_ctrness": own["bbox_ctrness"] * rescale,
+            "classification": over(classification, divisor, reduction_of(self.classification_loss)),
+            "bbox_regression": loss_box / divisor * self.normalizer.localization_weight,
+            "bbox_ctrness": loss_centerness / divisor,
         }
-        scaled = self.scaling(losses, "classification", "bbox_regression")
-        self.scaling.last["num_foreground"] = num_foreground.sum()
-        self.scaling.last["num_examples"] = (labels >= 0).sum()
-        return scaled
+        counts = {"num_foreground": num_foreground, "num_examples": (labels >= 0).sum()}
+        return self.scaling(losses, "classification", "bbox_regression", **counts)
 
     def _localization_losses(
         self,
@@ -71,8 +97,16 @@ class SamplingFreeFCOSHead(FCOSHead):
         head_outputs: dict[str, Tensor],
         anchors: list[Tensor],
         matched_idxs: list[Tensor],
-    ) -> dict[str, Tensor]:
-        """torchvision's own box and centerness losses; its Focal Loss runs on one idle column, which costs nothing."""
-        one_class = [target | {"labels": torch.zeros_like(target["labels"])} for target in targets]
-        outputs = head_outputs | {"cls_logits": head_outputs["bbox_ctrness"].detach()}
-        return super().compute_loss(one_class, outputs, anchors, matched_idxs)
+    ) -> tuple[Tensor, Tensor]:
+        """Sums over the foreground of torchvision's box and centerness losses."""
+        image, point = (torch.stack(matched_idxs) >= 0).nonzero(as_tuple=True)
+        boxes = torch.cat([t["boxes"][m[m >= 0]] for t, m in zip(targets, matched_idxs, strict=True)])
+        points = torch.stack(anchors)[image, point]
+        predicted = self.box_coder.decode(head_outputs["bbox_regression"][image, point], points)
+        loss_box = generalized_box_iou_loss(predicted, boxes, reduction="sum")
+        left, top, right, bottom = self.box_coder.encode(points, boxes).unbind(dim=1)
+        pairs = ((left, right), (top, bottom))
+        across, down = (torch.minimum(*pair) / torch.maximum(*pair) for pair in pairs)
+        centerness = head_outputs["bbox_ctrness"][image, point, 0]
+        loss_centerness = F.binary_cross_entropy_with_logits(centerness, (across * down).sqrt(), reduction="sum")
+        return loss_box, loss_centerness

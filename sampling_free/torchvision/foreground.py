@@ -9,16 +9,16 @@ maps, is asked of a copy on the meta device, where tensors have shapes and no va
 
 import copy
 import logging
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils.data import Dataset
 from torchvision.models.detection import FCOS, RetinaNet
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 from torchvision.transforms.v2.functional import get_size
 from tqdm import tqdm
 
@@ -100,6 +100,7 @@ def set_prior(model: Model, prior: float, *, score_threshold: float | None = Non
     dense = isinstance(model, RetinaNet | FCOS)
     layer = head.classification_head.cls_logits if dense else head.head.cls_logits
     nn.init.constant_(layer.bias, bias)
+    head.statistics.settle()
     if dense:
         model.fitted_threshold.offer(model, score_threshold or prior * _num_classes(model, head))
 
@@ -118,8 +119,11 @@ class _Assignment:
         target = {
             name: torch.as_tensor(target[name]).cpu() for name in ("boxes", "labels", "image_id") if name in target
         }
-        with _ShapeOfResizing():
-            images, (target,) = self.model.transform([torch.empty(3, height, width, device="meta")], [target])
+        transform = self.model.transform
+        size = resized(transform, height, width)
+        target["boxes"] = resize_boxes(target["boxes"], (height, width), size)
+        batch = transform.batch_images([torch.empty(3, *size, device="meta")], transform.size_divisible)
+        images = ImageList(batch, [size])
         sizes = self.latest = self.sizes(tuple(images.tensors.shape[-2:]))
         if isinstance(self.model, DenseModel):
             return self._labels_of_our_own(sizes, target)
@@ -127,8 +131,7 @@ class _Assignment:
         if isinstance(self.model, RetinaNet | FCOS):
             return self._dense_labels(images, maps, target)
         rpn = self.model.rpn
-        target["image_size"] = torch.tensor(images.image_sizes[0])
-        labels, _ = rpn.assign_targets_to_anchors(rpn.anchor_generator(images, maps), [target])
+        labels, _ = rpn.label_anchors(rpn.anchor_generator(images, maps), [target], images.image_sizes)
         return objectness_labels(labels[0])
 
     def _labels_of_our_own(self, sizes: list[tuple[int, int]], target: Target) -> Tensor:
@@ -138,29 +141,38 @@ class _Assignment:
 
     def _dense_labels(self, images: ImageList, maps: list[Tensor], target: Target) -> Tensor:
         anchors = self.model.anchor_generator(images, maps)
-        head, num_classes = self.model.head, self.model.head.num_classes
         levels = [[m.shape[-2] * m.shape[-1] for m in maps]] if isinstance(self.model, FCOS) else []
-        # torchvision matches inside compute_loss, which hands the matches to the head: lend it one that returns them
-        self.model.head = _ReturnMatches()
-        try:
-            matches = self.model.compute_loss([target], {}, anchors, *levels)
-        finally:
-            self.model.head = head
-        return labels_of_matches([target], matches, num_classes)[0]
+        # torchvision matches inside compute_loss, and hands the matches to its head
+        matches = type(self.model).compute_loss(_MatchesAlone(self.model), [target], {}, anchors, *levels)
+        return labels_of_matches([target], matches, self.model.head.num_classes)[0]
 
 
-class _ShapeOfResizing(TorchFunctionMode):
-    """Resize by the nearest neighbour: the same shape, and on the meta device a thousand times faster than bilinear."""
+class _MatchesAlone:
+    """Stands in for a RetinaNet or FCOS whose loss is asked for, and for its head, which is to see the matches."""
 
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if function is F.interpolate:
-            kwargs = kwargs | {"mode": "nearest", "align_corners": None}
-        return function(*args, **(kwargs or {}))
+    def __init__(self, model: RetinaNet | FCOS) -> None:
+        self.model = model
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
 
-class _ReturnMatches(nn.Module):
+    @property
+    def head(self) -> "_MatchesAlone":
+        return self
+
     def compute_loss(self, targets: Any, head_outputs: Any, anchors: Any, matched_idxs: list[Tensor]) -> list[Tensor]:
         return matched_idxs
+
+
+def resized(transform: GeneralizedRCNNTransform, height: int, width: int) -> tuple[int, int]:
+    """Height and width to which torchvision's transform resizes an image, without an image."""
+    if transform.training and transform._skip_resize:
+        return height, width
+    shorter = transform.torch_choice(transform.min_size) if transform.training else transform.min_size[-1]
+    if transform.fixed_size is not None:
+        return transform.fixed_size[1], transform.fixed_size[0]
+    scale = min(shorter / min(height, width), transform.max_size / max(height, width))
+    return math.floor(height * scale), math.floor(width * scale)
 
 
 class _FeatureSizes:
@@ -196,6 +208,13 @@ def unwrapped(model: Model) -> Model:
 def _num_classes(model: Model, head: Any) -> int:
     """C of the classifier as it is now: a fine-tuning recipe may have replaced it since the model was converted."""
     return 1 if hasattr(model, "rpn") else head.num_classes
+
+
+def settle_prior(model: Model) -> None:
+    """The prior is the caller's to set or to leave: a model without one trains without a reminder."""
+    head = counted_head(model)
+    if head is not None:
+        head.statistics.settle()
 
 
 def _required_head(model: Model) -> Any:

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torchvision.models.detection._utils import _box_loss
 from torchvision.models.detection.retinanet import RetinaNetHead
 
+from sampling_free.heuristics.applicable import check_dense_losses
 from sampling_free.mechanism import ForegroundStatistics, LossScaling
-from sampling_free.mechanism.normalization import DenseNormalizer, sum_of
-from sampling_free.torchvision.structures import Target, labels_of_matches
+from sampling_free.mechanism.normalization import BatchLoss, DenseNormalizer, check_normalizer, reduction_of
+from sampling_free.torchvision.structures import Target, labels_of_matches, take_over
 
 Foreground = tuple[Tensor, Tensor, Tensor]
 
@@ -18,15 +19,40 @@ Foreground = tuple[Tensor, Tensor, Tensor]
 class SamplingFreeRetinaNetHead(RetinaNetHead):
     """A `RetinaNetHead` whose losses, normaliser and loss scale are objects.
 
-    In training its classification logits stay the raw maps that the convolution left. `make_sampling_free` turns a
-    `RetinaNetHead` into one; parameters, calls and loss names are torchvision's.
+    In training its classification logits stay the raw maps that the convolution left. Parameters, calls and loss names
+    are torchvision's.
+
+    Args:
+        host: torchvision's, whose parts it takes.
+        classification_loss: such as `SigmoidCrossEntropy()`.
+        box_loss: on encoded boxes, such as `GHMR()`; None is torchvision's own.
+        normalizer: what losses are divided by.
+        scaling: of the classification loss.
+
+    Raises:
+        UserError: `host` is none of torchvision's, or a choice makes no sense here.
     """
 
-    classification_loss: nn.Module
-    box_loss: nn.Module | None
     normalizer: DenseNormalizer
-    scaling: LossScaling
-    statistics: ForegroundStatistics
+
+    def __init__(
+        self,
+        host: nn.Module,
+        *,
+        classification_loss: nn.Module,
+        box_loss: nn.Module | None,
+        normalizer: nn.Module,
+        scaling: LossScaling,
+    ) -> None:
+        nn.Module.__init__(self)
+        take_over(self, host, RetinaNetHead)
+        check_normalizer(normalizer, "dense", "RetinaNet")
+        check_dense_losses(classification_loss, box_loss, "RetinaNet")
+        self.classification_loss = classification_loss
+        self.box_loss = box_loss
+        self.normalizer = normalizer  # type: ignore[assignment]
+        self.scaling = scaling
+        self.statistics = ForegroundStatistics(0, 0, self.num_classes)
 
     @property
     def num_classes(self) -> int:
@@ -48,27 +74,26 @@ class SamplingFreeRetinaNetHead(RetinaNetHead):
         matched_idxs: list[Tensor],
     ) -> dict[str, Tensor]:
         """The losses `classification` and `bbox_regression`, scaled, and the scale's regulariser if it has one."""
+        self.statistics.remind(self.classification_loss)
         labels = labels_of_matches(targets, matched_idxs, self.num_classes)
         logits, deltas = head_outputs["cls_logits"], head_outputs["bbox_regression"]
 
-        def classification(image: int | None) -> Tensor:
-            part = slice(None) if image is None else slice(image, image + 1)
-            return self.classification_loss([level[part] for level in logits], labels[part], self.num_classes)
+        def classification(images: slice) -> Tensor:
+            return self.classification_loss([level[images] for level in logits], labels[images], self.num_classes)
 
-        def localization(image: int | None) -> Tensor:
-            images = range(len(targets)) if image is None else [image]
-            foreground = [_foreground(targets[i], anchors[i], matched_idxs[i], deltas[i]) for i in images]
-            return self._box_loss(foreground)
+        def localization(images: slice) -> Tensor:
+            places = range(len(targets))[images]
+            return self._box_loss([_foreground(targets[i], anchors[i], matched_idxs[i], deltas[i]) for i in places])
 
         num_foreground = torch.stack([(matches >= 0).sum() for matches in matched_idxs])
         loss_cls, loss_box = self.normalizer.dense(
-            num_foreground, sum_of(self.classification_loss, classification), sum_of(self.box_loss, localization)
+            num_foreground,
+            BatchLoss(classification, reduction_of(self.classification_loss)),
+            BatchLoss(localization, reduction_of(self.box_loss)),
         )
         losses = {"classification": loss_cls, "bbox_regression": loss_box}
-        scaled = self.scaling(losses, "classification", "bbox_regression")
-        self.scaling.last["num_foreground"] = num_foreground.sum()
-        self.scaling.last["num_examples"] = (labels >= 0).sum()
-        return scaled
+        counts = {"num_foreground": num_foreground.sum(), "num_examples": (labels >= 0).sum()}
+        return self.scaling(losses, "classification", "bbox_regression", **counts)
 
     def _box_loss(self, foreground: list[Foreground]) -> Tensor:
         """Of some images' foreground: a sum, or an average if the loss is one."""

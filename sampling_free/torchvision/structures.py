@@ -7,13 +7,13 @@ of ground-truth boxes (-1 background, -2 ignored) in dense heads; 1, 0, -1 in th
 from 1 with 0 for background in the RoI heads. Nobody else translates.
 """
 
+import copy
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sampling_free.errors import UserError
-from sampling_free.mechanism import Evidence, ExampleChoice, WeightedChoice
 
 Target = dict[str, Tensor]
 
@@ -82,63 +82,42 @@ def proposal_labels(labels: Tensor, num_classes: int) -> Tensor:
     return torch.where(labels > 0, labels - 1, torch.where(labels == 0, num_classes, -1))
 
 
-class Sampler:
-    """A choice of examples in the place of torchvision's `fg_bg_sampler`.
+def check_types(targets: Sequence[Target]) -> None:
+    """Refuse what torchvision refuses: labels that are no int64, boxes and keypoints that are no floating numbers.
 
-    Keeps what the last batch held, for the log and for the normaliser.
+    Raises:
+        UserError: naming the entry and its type.
+    """
+    for target in targets:
+        for name, whole in (("boxes", False), ("labels", True), ("keypoints", False)):
+            values = target.get(name)
+            if values is not None and (values.dtype != torch.int64 if whole else not values.is_floating_point()):
+                wanted = "int64" if whole else "a floating type"
+                raise UserError(f"target {name} must be of {wanted}, not {values.dtype}; convert them in the data set")
+
+
+def all_labelled(labels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Masks `(R,)` of the foreground and of the background, per image: a sampler of torchvision's that samples nothing.
 
     Args:
-        examples: which examples train.
-
-    Attributes:
-        evidence: of the images of the next batch; the head sets it.
-        weights: of the last batch's examples that train, `(M,)`, where the choice weighs them.
+        labels: per image `(R,)`: positive foreground, 0 background, negative ignored.
     """
+    return [label > 0 for label in labels], [label == 0 for label in labels]
 
-    def __init__(self, examples: ExampleChoice) -> None:
-        self.examples = examples
-        self.num_foreground = 0
-        self.num_examples = 0
-        self.evidence: Sequence[Evidence] | None = None
-        self.weights: Tensor | None = None
 
-    def __call__(self, labels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Masks `(R,)` of the foreground and of the background that train, per image.
+def take_over(module: nn.Module, host: nn.Module, kind: type[nn.Module]) -> None:
+    """Give a module without parts all that one of torchvision's has: parts, settings, hooks.
 
-        Args:
-            labels: per image `(R,)`: positive foreground, 0 background, negative ignored.
-        """
-        evidence = [None] * len(labels) if self.evidence is None else self.evidence
-        self.evidence = None
-        # one class is enough to choose by: what matters is foreground, background, ignored
-        by_kind = [objectness_labels(label.sign()) for label in labels]
-        if isinstance(self.examples, WeightedChoice):
-            chosen = self._chosen_with_weights(self.examples, by_kind, evidence)
-        else:
-            chosen = [self.examples(label, 1, known) for label, known in zip(by_kind, evidence, strict=True)]
-        foreground, background = [label == 0 for label in chosen], [label == 1 for label in chosen]
-        kinds = [torch.cat(masks).sum() for masks in (foreground, background)]
-        self.num_foreground, num_background = torch.stack(kinds).tolist()  # one wait for the device
-        self.num_examples = self.num_foreground + num_background
-        return foreground, background
+    Args:
+        module: `nn.Module` has initialised it.
+        host: the other, which stays as it is.
+        kind: its class.
 
-    def _chosen_with_weights(
-        self, examples: WeightedChoice, labels: list[Tensor], evidence: Sequence[Evidence | None]
-    ) -> list[Tensor]:
-        chosen, weights = [], []
-        for label, known in zip(labels, evidence, strict=True):
-            drawn, weights_of_drawn = examples.draw_weighted(label, 1, known)
-            thinned = torch.full_like(label, -1)
-            thinned[drawn] = label[drawn]
-            chosen.append(thinned)
-            weights.append(weights_of_drawn[drawn.argsort()])  # torchvision sorts what it trains on by index
-        self.weights = torch.cat(weights)
-        return chosen
-
-    @property
-    def num_averaged(self) -> int:
-        """What torchvision divides its losses by."""
-        return self.num_examples
-
-    def __repr__(self) -> str:
-        return f"Sampler({self.examples!r})"
+    Raises:
+        UserError: `host` is of another class.
+    """
+    if type(host) is not kind:
+        what = "already sampling-free" if isinstance(host, type(module)) else f"a {type(host).__name__}"
+        raise UserError(f"make_sampling_free converts a plain {kind.__name__}, but this one is {what}")
+    for name, value in vars(host).items():
+        vars(module)[name] = copy.copy(value) if isinstance(value, dict | set) else value

@@ -28,7 +28,7 @@ def write_study(folder, **changes):
         f"+dataloader.{split}.dataset.settings={{num_train: 10, num_val: 4, size: 64}}" for split in ("train", "test")
     ]
     overrides += ["dataloader.train.total_batch_size=2", "dataloader.train.num_workers=0", "train.log_period=1"]
-    config = ROOT / "configs" / "torchvision" / "retinanet_shapes_baseline.py"
+    config = ROOT / "configs" / "torchvision" / "retinanet.py:shapes_baseline"
     settings = dict(
         rates=[0.001, 0.002],
         tune=["train.max_iter=1"],

@@ -6,8 +6,10 @@ import logging
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 from sampling_free.data import check_annotations
+from sampling_free.data.masks import _runs_of, check_mask
 from sampling_free.errors import UserError
 
 NAN = float("nan")
@@ -35,23 +37,50 @@ BAD_BOXES = [
     ({"category_id": None}, "unknown category"),
     ({"image_id": 99}, "annotation of an unknown or dropped image"),
     ({"image_id": [1]}, "annotation of an unknown or dropped image"),
-    ({"id": 1}, "duplicate annotation id"),
-    ({"id": "2"}, "annotation without an integer id"),
-    ({"id": True}, "annotation without an integer id"),
+    ({"category_id": 10**30}, "unknown category"),
+    ({"image_id": True}, "annotation of an unknown or dropped image"),
+    ({"id": 1}, "annotation that stands in the file before"),
+    ({"bbox": [2, 3, 1e300, 8]}, "bbox that is not finite"),
+    ({"bbox": [2, 3, 10**400, 8]}, "bbox that is not finite"),
+    ({"bbox": [40, 3, 0.5, 8]}, "bbox outside its image"),
     ({"iscrowd": "no"}, "iscrowd that is neither 0 nor 1"),
-    ({"area": NAN}, "area that is no finite number"),
-    ({"area": "80"}, "area that is no finite number"),
+    ({"iscrowd": 2}, "iscrowd that is neither 0 nor 1"),
+    ({"iscrowd": []}, "iscrowd that is neither 0 nor 1"),
 ]
+MENDED = [  # and what the annotation has then
+    ({"area": NAN}, "area that is no positive number, now its box's", {"area": 80.0}),
+    ({"area": "80"}, "area that is no positive number, now its box's", {"area": 80.0}),
+    ({"area": None}, "area that is no positive number, now its box's", {"area": 80.0}),
+    ({"area": -3.5}, "area that is no positive number, now its box's", {"area": 80.0}),
+    ({"area": 0}, "area that is no positive number, now its box's", {"area": 80.0}),
+    ({"area": 10**400}, "area that is no positive number, now its box's", {"area": 80.0}),
+    ({"iscrowd": None}, "iscrowd that is no number", {"iscrowd": 0}),
+    ({"iscrowd": "0"}, "iscrowd that is no number", {"iscrowd": 0}),
+    ({"iscrowd": "1"}, "iscrowd that is no number", {"iscrowd": 1}),
+    ({"image_id": 1.0}, "annotation's image_id with a decimal point", {"image_id": 1}),
+    ({"category_id": 7.0}, "annotation's category_id with a decimal point", {"category_id": 7}),
+]
+NOBODYS = [0, -5, 2**40, "two", None, 1, True, 3.5, [1]]  # ids of annotations
 BAD_IMAGES = [
     ({"file_name": "none.png"}, "image without a file"),
     ({"width": 41}, "image whose file has another size"),
     ({"width": 32, "height": 40}, "image whose file has another size"),  # the two exchanged
-    ({"width": 0}, "image without a positive integer height and width"),
-    ({"height": 32.0}, "image without a positive integer height and width"),
-    ({"height": None}, "image without a positive integer height and width"),
     ({"id": 1}, "duplicate image id"),
     ({"id": "2"}, "image without an integer id and a file name"),
     ({"file_name": 2}, "image without an integer id and a file name"),
+    ({"file_name": "a\0b.png"}, "image without a file"),
+    ({"file_name": "\ud800.png"}, "image without a file"),
+    ({"file_name": "x" * 5000}, "image without a file"),
+    ({"file_name": "."}, "image that cannot be read"),
+    ({"file_name": "cut.png"}, "image that cannot be read"),
+]
+MENDED_IMAGES = [
+    ({"width": 0}, "image without a size, now its file's"),
+    ({"height": None, "width": None}, "image without a size, now its file's"),
+    ({"height": "32"}, "image without a size, now its file's"),
+    ({"height": 32.0}, "image's height with a decimal point"),
+    ({"id": 2.0}, "image's id with a decimal point"),
+    ({"file_name": "b.PNG"}, "image whose suffix is in another case"),
 ]
 
 
@@ -61,6 +90,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     for name in ("a.png", "b.png"):
         Image.fromarray(np.zeros((32, 40, 3), np.uint8)).save(folder / name)
+    (folder / "cut.png").write_bytes((folder / "a.png").read_bytes()[:50])
     return folder
 
 
@@ -95,6 +125,73 @@ def test_a_bad_image_is_dropped_and_counted_or_stops(change, kind, folder, caplo
         check_annotations(content(images=[change]), folder, strict=True)
 
 
+@pytest.mark.parametrize(("change", "kind", "values"), MENDED, ids=str)
+def test_what_can_be_mended_is_and_is_counted(change, kind, values, folder, caplog):
+    checked = check_annotations(content([change]), folder)
+    assert checked.coco["annotations"][1] == GOOD | {"id": 2, "area": 80.0, "iscrowd": 0} | values
+    assert checked.problems.outcome == "1 value mended" and checked.summary.endswith("; 1 value mended")
+    assert f"annotations: 1 value mended\n  1 x {kind}: annotation 2 of image " in caplog.text
+    with pytest.raises(UserError, match=f"has problems, and strict is set:\n  1 x {kind}"):
+        check_annotations(content([change]), folder, strict=True)
+
+
+@pytest.mark.parametrize(("change", "kind"), MENDED_IMAGES, ids=str)
+def test_an_image_s_entry_is_mended_from_its_file(change, kind, folder):
+    checked = check_annotations(content(images=[change]), folder)
+    assert checked.coco["images"][1] == {"id": 2, "file_name": "b.png", "height": 32, "width": 40}
+    assert list(checked.problems.places) == [kind] and checked.problems.mended == 1
+
+
+@pytest.mark.parametrize("change", [{"width": 0}, {"height": None}, {"height": "32"}], ids=str)
+def test_without_files_an_image_needs_a_size(change):
+    checked = check_annotations(content(images=[change]))
+    assert list(checked.problems.places) == ["image without a positive integer height and width"]
+
+
+def test_ids_of_annotations_are_nobody_s_names(folder):
+    """COCO's tool takes 0 for "no match"; a box is not worth less for that, nor for an id that is there already."""
+    boxes = [{"id": identity, "bbox": [2, 3, 9, i + 1]} for i, identity in enumerate(NOBODYS)]
+    checked = check_annotations(content(boxes), folder, strict=True)
+    assert [box["id"] for box in checked.coco["annotations"]] == list(range(1, len(NOBODYS) + 2))
+    absent = {"images": content()["images"], "annotations": [dict(GOOD)], "categories": content()["categories"]}
+    del absent["annotations"][0]["id"]
+    assert check_annotations(absent, folder, strict=True).coco["annotations"][0]["id"] == 1
+
+
+def test_both_sizes_are_said_and_that_a_picture_is_turned(folder):
+    checked = check_annotations(content(images=[{"width": 41}, {"id": 3, "width": 32, "height": 40}]), folder)
+    (places,) = checked.problems.places.values()
+    assert places[0].endswith("b.png): 40 x 32 in the file, 41 x 32 in its entry")
+    assert places[1].endswith(
+        "40 x 32 in the file, 32 x 40 in its entry (the picture is to be annotated as viewers turn it)"
+    )
+
+
+@pytest.mark.parametrize("name", ["../images/a.png", "/a.png", "x/../../a.png"])
+def test_a_file_name_that_leaves_the_folder_is_refused_unless_that_is_trusted(name, folder):
+    leaving = content(images=[{"file_name": name}])
+    with pytest.raises(UserError, match=f"image {name} lies outside of the image folder .*; .*allow_outside=True"):
+        check_annotations(leaving, folder)
+    assert len(check_annotations(leaving, folder, allow_outside=True).coco["images"]) <= 2
+    check_annotations(content(images=[{"file_name": "x/../b.png"}]), folder)
+
+
+def test_boxes_that_are_shares_of_their_images_are_refused(folder):
+    shares = content([{"bbox": [0.5, 0.5, 0.25, 0.5]}])
+    check_annotations(shares, folder)
+    del shares["annotations"][0]
+    with pytest.raises(UserError, match=r"has boxes that all lie in \[0, 1\]: they are shares of their images"):
+        check_annotations(shares, folder)
+
+
+def test_crowds_are_said_by_class(folder):
+    checked = check_annotations(content([{"iscrowd": 1}, {"category_id": 5, "iscrowd": True, "id": 3}]), folder)
+    assert "3 boxes (dog 1, cat 2), 2 of them of crowds (dog 1, cat 1)" in checked.summary and checked.has_objects
+    crowds = content([{"iscrowd": 1}])
+    del crowds["annotations"][0]
+    assert not check_annotations(crowds, folder).has_objects
+
+
 def test_boxes_of_a_dropped_image_are_dropped_and_said(folder):
     checked = check_annotations(content([{"image_id": 2}], [{"file_name": "none.png"}]), folder)
     assert checked.problems.outcome == "1 bad annotation and 1 bad image dropped"
@@ -106,8 +203,9 @@ def test_boxes_of_a_dropped_image_are_dropped_and_said(folder):
 @pytest.mark.parametrize("strict", [False, True])
 def test_all_problems_of_a_file_are_reported_together(strict, folder, tmp_path, caplog):
     boxes = [change | {"id": change.get("id", 100 + i)} for i, (change, _) in enumerate(BAD_BOXES)]
+    changed = [change for change, _ in BAD_IMAGES if "\ud800" not in str(change)]
     boxes += [{"id": 200 + i, "bbox": [2, 3, 0, 8]} for i in range(7)]
-    broken = content(boxes, [change for change, _ in BAD_IMAGES])
+    broken = content(boxes, changed)
     broken["categories"] += [{"id": 5, "name": "again"}, {"id": "6", "name": "six"}]
     file = tmp_path / "instances.json"
     file.write_text(json.dumps(broken))
@@ -119,8 +217,8 @@ def test_all_problems_of_a_file_are_reported_together(strict, folder, tmp_path, 
         checked = check_annotations(file, folder)
         said = caplog.text
         assert [box["id"] for box in checked.coco["annotations"]] == [1] and len(checked.coco["images"]) == 1
-        assert checked.problems.dropped == len(boxes) and checked.problems.dropped_images == len(BAD_IMAGES)
-        assert f"{len(boxes)} bad annotations and {len(BAD_IMAGES)} bad images dropped" in said
+        assert checked.problems.dropped == len(boxes) and checked.problems.dropped_images == len(changed)
+        assert f"{len(boxes)} bad annotations and {len(changed)} bad images dropped; an object whose" in said
     assert str(file) in said
     for _, kind in BAD_BOXES + BAD_IMAGES:
         assert f" x {kind}: " in said
@@ -155,6 +253,8 @@ def test_what_dropping_cannot_mend_stops_and_is_named_with_all_else(folder):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("[" * 100_000, "it is nested too deeply"),
+        (f"[{'9' * 6000}]", "cannot be read as json: Exceeds the limit"),
         ("{", "cannot be read as json"),
         ("[]", "is no COCO detection file: it has no list 'images'"),
         ('{"images": [], "annotations": {}}', "it has no list 'annotations'"),
@@ -170,6 +270,24 @@ def test_a_file_that_is_none_is_said(text, message, tmp_path):
         check_annotations(tmp_path / "none.json")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_a_byte_order_mark_says_the_encoding(encoding, folder, tmp_path):
+    named = content() | {"categories": [{"id": 7, "name": "猫狗"}]}
+    (tmp_path / "a.json").write_text(json.dumps(named, ensure_ascii=False), encoding=encoding)
+    assert check_annotations(tmp_path / "a.json", folder, strict=True).coco["categories"] == named["categories"]
+    (tmp_path / "a.json").write_text(json.dumps(named, ensure_ascii=False), encoding="gbk")
+    with pytest.raises(UserError, match="it is not in utf-8 .*; save it as UTF-8"):
+        check_annotations(tmp_path / "a.json", folder)
+
+
+def test_names_of_a_file_are_said_in_one_line_of_any_terminal(folder, caplog):
+    odd = content([{"category_id": 3, "source": "a\nb\x1b[2J\ud800 圆"}])
+    odd["categories"][0] |= {"name": "cat\ud800\n"}
+    checked = check_annotations(odd, folder)
+    assert checked.coco["categories"][1]["name"] == "cat?\n" and "cat?\\n 1" in checked.summary
+    assert "a\\nb\\x1b[2J\\ud800 圆, category 3" in caplog.text
+
+
 def test_a_good_file_passes_unchanged_and_in_silence(folder, caplog):
     caplog.set_level(logging.INFO)
     good = content([{"image_id": 2, "iscrowd": 1, "area": 5.0, "segmentation": SQUARE}], [{}])
@@ -178,7 +296,7 @@ def test_a_good_file_passes_unchanged_and_in_silence(folder, caplog):
     assert checked.coco["images"] == good["images"]
     assert [category["id"] for category in checked.coco["categories"]] == [5, 7]  # sorted by id
     assert not checked.problems and checked.problems.outcome == "" and caplog.text == ""
-    assert checked.summary == "2 images (0 without boxes), 2 boxes (dog 0, cat 2)"
+    assert checked.summary == "2 images (0 without boxes), 2 boxes (dog 0, cat 2), 1 of them of crowds (cat 1)"
 
 
 def test_a_test_set_without_annotations_has_images_without_boxes(folder):
@@ -196,6 +314,15 @@ def test_a_pixel_too_much_is_cut_off():
 @pytest.mark.parametrize(
     ("mask", "kind"),
     [
+        ([[2, 3, 12, 3, 22, 3]], "segmentation that is neither polygons nor run lengths"),  # flat
+        ([[2, 2, 5, 5, 9, 9, 7, 7]], "segmentation that is neither polygons nor run lengths"),
+        ([[2, 3, 2, 3, 2, 3]], "segmentation that is neither polygons nor run lengths"),
+        ("a mask", "segmentation that is neither polygons nor run lengths"),
+        ({"counts": [1280], "size": [32, 40]}, "segmentation that covers no pixel"),
+        ({"counts": [0, 1281], "size": [32, 40]}, "segmentation whose run lengths do not fit its image"),
+        ({"counts": [5, -5, 1280], "size": [32, 40]}, "segmentation whose run lengths do not fit its image"),
+        ({"counts": "o", "size": [32, 40]}, "segmentation whose run lengths do not fit its image"),
+        ({"counts": "\u5706", "size": [32, 40]}, "segmentation whose run lengths do not fit its image"),
         (None, "segmentation that is neither polygons nor run lengths"),
         ([], "segmentation that is neither polygons nor run lengths"),
         ([[2, 3, 12, 3]], "segmentation that is neither polygons nor run lengths"),
@@ -211,5 +338,26 @@ def test_masks_are_checked_where_they_train(mask, kind):
     boxes["annotations"][0] = GOOD | {"segmentation": SQUARE}
     assert not check_annotations(boxes).problems
     checked = check_annotations(boxes, masks=True)
-    assert [box["id"] for box in checked.coco["annotations"]] == [1, 3, 4]
+    assert len(checked.coco["annotations"]) == 3
     assert list(checked.problems.places) == [kind]
+
+
+def test_a_splinter_is_left_out_of_its_object(caplog):
+    boxes = content([{"segmentation": [[1, 1, 5, 1], *SQUARE, [1, 1, 2, 1, 3, 1]]}])
+    boxes["annotations"][0] = GOOD | {"segmentation": SQUARE}
+    checked = check_annotations(boxes, masks=True)
+    assert [box["segmentation"] for box in checked.coco["annotations"]] == [SQUARE, SQUARE]
+    assert "1 x polygon without area, left out of its object: annotation 2 of image 1" in caplog.text
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_compressed_run_lengths_are_those_of_pycocotools(seed):
+    generator = np.random.default_rng(seed)
+    size = tuple(generator.integers(1, 90, 2).tolist())
+    mask = np.asfortranarray(generator.random(size) < generator.choice([0.02, 0.5, 0.98]), np.uint8)
+    mask[0, 0] = 1
+    text = coco_mask.encode(mask)["counts"].decode()
+    edges = np.flatnonzero(np.diff(mask.ravel(order="F"))) + 1
+    assert _runs_of(text) == [0, *np.diff([0, *edges, mask.size]).tolist()]
+    assert check_mask({"size": list(size), "counts": text}, size)[1:] == ("", "")
+    assert check_mask({"size": list(size), "counts": text[:-1]}, size)[2]

@@ -21,7 +21,7 @@ CONFIGS = ROOT / "configs" / "detectron2"
 SETTINGS = "{num_train: 24, num_val: 6, size: 64}"
 
 
-def arguments(folder, *overrides, config="retinanet_shapes.py", options=()):
+def arguments(folder, *overrides, config="retinanet.py:shapes", options=()):
     """Arguments of train_net.py for a run in `folder`/run of two iterations on the data of `folder`/data."""
     data = [f"dataloader.{split}.dataset.root={folder}/data" for split in ("train", "test")]
     data += [f"dataloader.{split}.dataset.settings={SETTINGS}" for split in ("train", "test")]

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from detectron2.config import LazyCall as L
 from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_dataset_dicts
+from detectron2.evaluation import PascalVOCDetectionEvaluator
 from detectron2.layers import Conv2d, ModulatedDeformConv, ShapeSpec
 from detectron2.structures import BoxMode
 from detectron2.utils.events import EventStorage
@@ -24,7 +25,8 @@ from torchvision.models import resnext101_64x4d
 from sampling_free import config
 from sampling_free.detectors import DeformableConv
 from sampling_free.detectron2 import counted_head, fit_prior
-from sampling_free.errors import UserError
+from sampling_free.detectron2.train.evaluation import CocoEvaluator
+from sampling_free.detectron2.train.loading import train_loader
 from sampling_free.mechanism import scale_parameters
 from tests.detectron2 import small
 
@@ -34,47 +36,32 @@ KEYS = ("dataloader", "engine", "lr_multiplier", "model", "optimizer", "train")
 CONFIGS = ROOT / "configs" / "detectron2"
 
 
-@functools.cache
-def _loaded(file):
-    return config.load(file, required=())
-
-
-def load(file):
-    """A config of one's own; loading one runs half a dozen files."""
-    return copy.deepcopy(_loaded(file))
-
-
-def is_for_detectron2(file):
-    """Whether a file is a config of this host, not a base for others (which is in common/).
-
-    One that does not load counts where it lies among ours, so that its test fails.
-    """
-    try:
-        return "common" not in file.parts and _loaded(file).get("engine") == ENGINE
-    except UserError:
-        return CONFIGS in file.parents
-
-
-FILES = sorted(
-    file for file in [*CONFIGS.rglob("*.py"), *ROOT.glob("projects/*/configs/**/*.py")] if is_for_detectron2(file)
-)
+FILES = sorted(CONFIGS.glob("*.py"))
+VARIANTS = [f"{file.name}:{variant}" for file in FILES for variant in config.variants(file)]
 SIZE = 64  # short side of the images
 
 
-def name_of(file):
-    return str(file.relative_to(ROOT))
+@functools.cache
+def _loaded(name):
+    return config.load(CONFIGS / name, required=())
 
 
-def each(files):
-    return pytest.mark.parametrize("file", files, ids=name_of)
+def load(name):
+    """A config of one's own; loading one runs half a dozen files."""
+    return copy.deepcopy(_loaded(name))
 
 
-def twin(file):
+def each(names):
+    return pytest.mark.parametrize("name", names)
+
+
+def twin(name):
     """A config's baseline."""
-    return file.with_name(f"{file.stem}_baseline.py")
+    return f"{name}_baseline"
 
 
-PAIRS = [file for file in FILES if file.parent in (CONFIGS, CONFIGS / "papers") and twin(file) in FILES]
+PAIRS = [name for name in VARIANTS if twin(name) in VARIANTS]
+PAPERS = [name for name in VARIANTS if ":papers_" in name]
 
 
 @pytest.fixture(scope="module")
@@ -149,9 +136,9 @@ def built(cfg):
     return model, config.instantiate(call, "optimizer")
 
 
-@each(FILES)
-def test_config_trains_a_step_and_detects(file, data):
-    cfg = shrink(load(file), data)
+@each(VARIANTS)
+def test_config_trains_a_step_and_detects(name, data):
+    cfg = shrink(load(name), data)
     assert set(KEYS) <= set(cfg)
     model, optimizer = built(cfg)
     loader = config.instantiate(cfg.dataloader.train, "dataloader.train")
@@ -174,53 +161,62 @@ def test_config_trains_a_step_and_detects(file, data):
     assert found[0]["instances"].image_size == (96, 128)
 
 
-@each(FILES)
-def test_rate_rises_and_falls(file):
-    multiplier = config.instantiate(load(file).lr_multiplier, "lr_multiplier")
+@each(VARIANTS)
+def test_rate_rises_and_falls(name):
+    multiplier = config.instantiate(load(name).lr_multiplier, "lr_multiplier")
     values = [multiplier(i / 2000) for i in range(2000)]
     assert max(values) == pytest.approx(1) and values[0] < 1 and 0 < values[-1] <= 0.1 + 1e-9
 
 
-@each([file for file in FILES if "projects" not in file.parts])
-def test_config_says_what_it_is_how_to_run_it_and_what_it_costs(file):
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_config_says_what_its_variants_are_and_what_they_cost(file):
     words = ast.get_docstring(ast.parse(file.read_text()))
-    command = next(line for line in words.splitlines() if line.startswith("python "))
-    assert name_of(file) in command
-    assert re.search(r"minutes?|GPUs?|hours?", words.split(command)[1]), "no cost"
-    assert not re.findall(r"\d\d\.\d (?:AP|mAP|box)", words) or "theirs" in words
+    assert re.search(r"minutes|[Mm]inutes", words) and ("--num-gpus 8" in words or file.stem == "blood_cells")
+    assert not re.search(r"\d\d\.\d", words) or "theirs" in words
+    named = re.findall(r"`([\w.]+)`", words)
+    for variant, first_line in config.variants(file).items():
+        assert first_line, f"{variant} says nothing of itself"
+        family = any(variant.startswith(n[:-3]) or variant.endswith(n[3:]) for n in named if "..." in n)
+        assert variant in named or family, f"{variant} is not in the table"
 
 
-@each(FILES)
-def test_config_is_short(file):
-    tree = ast.parse(file.read_text())
-    assert ast.get_docstring(tree) and sum(node.end_lineno - node.lineno + 1 for node in tree.body[1:]) <= 25
+def test_each_variant_writes_to_a_folder_that_has_its_name():
+    for name in VARIANTS:
+        file, _, variant = name.partition(".py:")
+        assert load(name).train.output_dir == f"output/detectron2/{file}/{variant}"
 
 
-def test_each_config_writes_to_a_folder_of_its_own():
-    outputs = [load(file).train.output_dir for file in FILES if "projects" not in file.parts]
-    assert len(set(outputs)) == len(outputs)
+def test_the_loader_and_the_evaluator_of_a_config_are_those_that_run():
+    for name in VARIANTS:
+        data = load(name).dataloader
+        assert data.train._target_ is train_loader, name
+        assert data.evaluator._target_ in (CocoEvaluator, PascalVOCDetectionEvaluator), name
 
 
 def test_every_row_of_the_papers_has_a_config_and_a_baseline():
     coco = {
-        *(f"retinanet_{form}" for form in ("R_50_FPN_1x", "R_101_FPN_1x", "R_101_FPN_2x")),
-        *(f"faster_rcnn_{form}" for form in ("R_50_FPN_1x", "R_101_FPN_1x", "R_101_FPN_2x")),
-        "fcos_R_50_FPN_1x",
-        "mask_rcnn_R_50_FPN_1x",
+        *(f"retinanet.py:{form}" for form in ("R_50_FPN_1x", "R_101_FPN_1x", "R_101_FPN_2x")),
+        *(f"faster_rcnn.py:{form}" for form in ("R_50_FPN_1x", "R_101_FPN_1x", "R_101_FPN_2x")),
+        "fcos.py:R_50_FPN_1x",
+        "mask_rcnn.py:R_50_FPN_1x",
     }
     here = {
-        "cascade_rcnn_R_50_FPN_1x",
-        "cascade_rcnn_R_101_FPN_1x",
-        "retinanet_R_50_FPN_voc",
-        "faster_rcnn_R_50_FPN_voc",
+        "cascade_rcnn.py:R_50_FPN_1x",
+        "cascade_rcnn.py:R_101_FPN_1x",
+        "retinanet.py:R_50_FPN_voc",
+        "faster_rcnn.py:R_50_FPN_voc",
     }
-    assert coco | here <= {file.stem for file in PAIRS if file.parent == CONFIGS}
-    assert coco <= {file.stem for file in PAIRS if file.parent.name == "papers"}
+    assert coco | here | {name.replace(":", ":papers_") for name in coco} <= set(PAIRS)
 
 
-@each([file for file in PAIRS if file.parent == CONFIGS and "shapes" not in file.stem])
-def test_a_comparison_differs_in_the_method_alone(file):
-    ours, baseline = load(file), load(twin(file))
+def test_every_row_of_the_page_of_the_papers_is_a_variant():
+    rows = re.findall(r"^\| `(\w+\.py:\w+)`", (ROOT / "docs" / "papers.md").read_text(), re.MULTILINE)
+    assert len(rows) > 20 and set(rows) <= set(VARIANTS)
+
+
+@each([name for name in PAIRS if name not in PAPERS and "shapes" not in name and "blood" not in name])
+def test_a_comparison_differs_in_the_method_alone(name):
+    ours, baseline = load(name), load(twin(name))
     assert ours.dataloader.train.dataset.pop("filter_empty") is False  # images without objects train
     assert ours.optimizer.params.pop("overrides")
     for cfg in (ours, baseline):
@@ -230,22 +226,22 @@ def test_a_comparison_differs_in_the_method_alone(file):
     assert config.plain(ours) == config.plain(baseline)
 
 
-@each([file for file in FILES if "papers" in file.parts])
-def test_the_papers_recipe_is_that_of_their_code(file):
-    cfg = load(file)
+@each(PAPERS)
+def test_the_papers_recipe_is_that_of_their_code(name):
+    cfg = load(name)
     assert cfg.dataloader.train.mapper.augmentations[0].short_edge_length == [800]
     assert cfg.dataloader.train.dataset.filter_empty
     assert cfg.dataloader.train.total_batch_size == 16
     rate = config.instantiate(cfg.lr_multiplier)
-    end, constant = cfg.train.max_iter, "fcos" in file.stem
+    end, constant = cfg.train.max_iter, "fcos" in name
     at = {0: 1 / 3, 250: 1 / 3 if constant else 2 / 3, 501: 1, end // 3 * 2 + 1: 0.1, end // 9 * 8 + 1: 0.01}
     assert {i: rate(i / end) for i in at} == pytest.approx(at, rel=1e-3)
     assert cfg.optimizer.lr == (0.02 if "roi_heads" in cfg.model else 0.01)
 
 
-@each([file for file in FILES if file.parent.name == "papers" and "R_50" in file.stem])
-def test_biases_of_the_papers_learn_twice_as_fast_without_decay(file, data):
-    cfg = shrink(load(file), data)
+@each([name for name in PAPERS if "R_101" not in name])
+def test_biases_of_the_papers_learn_twice_as_fast_without_decay(name, data):
+    cfg = shrink(load(name), data)
     model, optimizer = built(cfg)
     of = {id(parameter): group for group in optimizer.param_groups for parameter in group["params"]}
     for name, parameter in model.named_parameters():
@@ -256,8 +252,7 @@ def test_biases_of_the_papers_learn_twice_as_fast_without_decay(file, data):
 @pytest.mark.parametrize("form", ["", "_baseline"])
 def test_box_losses_of_the_papers(form):
     retinanet, faster, mask, fcos = (
-        load(CONFIGS / "papers" / f"{name}_R_50_FPN_1x{form}.py").model
-        for name in ("retinanet", "faster_rcnn", "mask_rcnn", "fcos")
+        load(f"{name}.py:papers_R_50_FPN_1x{form}").model for name in ("retinanet", "faster_rcnn", "mask_rcnn", "fcos")
     )
     assert (retinanet.smooth_l1_beta, retinanet.box2box_transform.weights) == (0.11, [10, 10, 5, 5])
     assert retinanet.normalizer.localization_weight == 1 / 4
@@ -272,34 +267,34 @@ def test_box_losses_of_the_papers(form):
 
 @pytest.mark.parametrize("name", ["retinanet", "fcos"])
 def test_the_papers_one_stage_baselines_are_focal_loss(name):
-    cfg = load(CONFIGS / "papers" / f"{name}_R_50_FPN_1x_baseline.py")
+    cfg = load(f"{name}.py:papers_R_50_FPN_1x_baseline")
     assert "FocalLoss" in str(cfg.model.classification_loss) and cfg.train.prior is None
     assert (cfg.model.scaling.w, cfg.model.head.prior_prob) == (1, 0.01)
 
 
-@each([file for file in FILES if "R_101" in file.stem])
-def test_resnet101_is_one(file):
-    cfg = load(file)
+@each([name for name in VARIANTS if "R_101" in name])
+def test_resnet101_is_one(name):
+    cfg = load(name)
     assert cfg.model.backbone.bottom_up.stages.depth == 101 and cfg.train.init_checkpoint.endswith("MSRA/R-101.pkl")
-    assert cfg.train.max_iter == (180_000 if "2x" in file.stem else 90_000)
+    assert cfg.train.max_iter == (180_000 if "2x" in name else 90_000)
 
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # ImageNet's, RGB
 
 
-@each(FILES)
-def test_images_are_normalised_in_the_order_that_they_are_read(file):
-    cfg = load(file)
+@each(VARIANTS)
+def test_images_are_normalised_in_the_order_that_they_are_read(name):
+    cfg = load(name)
     formats = {cfg.dataloader[split].mapper.image_format for split in ("train", "test")}
     order = {"RGB": 1, "BGR": -1}[formats.pop()]
     assert not formats and tuple(cfg.model.pixel_mean) == MEAN[::order]
     assert tuple(cfg.model.pixel_std) in {STD[::order], (1, 1, 1) if order < 0 else STD}  # MSRA's weights have it
 
 
-@each([file for file in FILES if "X_101" in file.stem])
-def test_resnext101_is_torchvision_s_and_deformable_where_the_papers_model_is(file):
+@each([name for name in VARIANTS if "X_101" in name])
+def test_resnext101_is_torchvision_s_and_deformable_where_the_papers_model_is(name):
     with torch.device("meta"):
-        model, host = config.instantiate(load(file).model, "model"), resnext101_64x4d(num_classes=1)
+        model, host = config.instantiate(load(name).model, "model"), resnext101_64x4d(num_classes=1)
     ours = model.backbone.bottom_up
     host.fc = None
     assert kernels(host) == kernels(ours, but="offset")
@@ -322,7 +317,7 @@ def kernels(model, but="none"):
 
 @pytest.mark.parametrize("name", ["retinanet", "faster_rcnn"])
 def test_voc_is_detectron2_s_own(name):
-    cfg = load(CONFIGS / f"{name}_R_50_FPN_voc.py")
+    cfg = load(f"{name}.py:R_50_FPN_voc")
     assert cfg.dataloader.train.dataset.names == ["voc_2007_trainval", "voc_2012_trainval"]
     assert cfg.dataloader.evaluator.dataset_name == cfg.dataloader.test.dataset.names == "voc_2007_test"
     head = cfg.model.roi_heads.box_predictor if "roi_heads" in cfg.model else cfg.model.head
@@ -332,15 +327,15 @@ def test_voc_is_detectron2_s_own(name):
     assert {i: rate(i / 18_000) for i in at} == pytest.approx(at, rel=1e-3)
 
 
-@pytest.mark.parametrize("folder", [CONFIGS / "ablation", CONFIGS / "papers" / "ablation"], ids=["ours", "papers"])
-def test_ablation_replaces_and_keeps_what_it_says(folder):
-    models = {file.stem: load(file).model for file in FILES if file.parent == folder}
+@pytest.mark.parametrize("form", ["", "papers_"])
+def test_ablation_replaces_and_keeps_what_it_says(form):
+    rpn, roi, both = (True, False), (False, True), (True, True)
+    expected = dict(rpn_only=rpn, roi_only=roi, rpn_biased=rpn, roi_biased=roi, both_biased=both)
+    models = {stem: load(f"faster_rcnn.py:{form}{stem}").model for stem in expected}
     names = {
         stem: (str(model.proposal_generator._target_), str(model.roi_heads._target_)) for stem, model in models.items()
     }
     free = {stem: tuple("SamplingFree" in name for name in pair) for stem, pair in names.items()}
-    rpn, roi, both = (True, False), (False, True), (True, True)
-    expected = dict(rpn_only=rpn, roi_only=roi, rpn_biased=rpn, roi_biased=roi, both_biased=both)
     assert {stem: free[stem] for stem in expected} == expected
     for stem, (in_rpn, in_roi) in expected.items():
         parts = [models[stem].proposal_generator] * in_rpn + [models[stem].roi_heads] * in_roi

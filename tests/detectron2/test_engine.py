@@ -20,6 +20,7 @@ from detectron2.data import get_detection_dataset_dicts
 from sampling_free import config
 from sampling_free.detectron2.train import engine
 from tests.detectron2.runs import CONFIGS, ROOT, arguments, failing, finished, seen_on_a_terminal, train_net, weights
+from tests.files import corrupt
 
 # what detectron2 and its neighbours warn of is not what is tested
 pytestmark = pytest.mark.filterwarnings("default")
@@ -116,7 +117,7 @@ def test_float16_trains_on_a_cpu_and_goes_on_from_a_run_without_it(folder):
         (["train.max_iter=1", "train.prior=0.01"], ()),
         (["train.max_iter=4", "train.prior=0.01", *half], ["--resume"]),
     ):
-        assert train_net().main(arguments(folder, *overrides, config="fcos_shapes.py", options=options)) == 0
+        assert train_net().main(arguments(folder, *overrides, config="fcos.py:shapes", options=options)) == 0
     table = rows(folder)
     assert len(table) == 4 and all(math.isfinite(float(row["total_loss"])) for row in table)
     state = torch.load(folder / "run" / "checkpoints" / "last.pth", weights_only=True)
@@ -129,7 +130,7 @@ def test_a_dense_detector_resumed_equals_one_that_was_not_stopped(folder):
         # a constant rate, which does not ask how long the run is
         constant = ["lr_multiplier.schedulers.0.start_value=1", "lr_multiplier.schedulers.1.values=[1,1]"]
         run = [f"train.max_iter={max_iter}", f"train.output_dir={folder}/{output}/run", *constant]
-        assert train_net().main(arguments(folder, *run, config="atss_shapes.py", options=options)) == 0
+        assert train_net().main(arguments(folder, *run, config="atss.py:shapes", options=options)) == 0
         return weights(folder / output), rows(folder / output)
 
     whole, table = trained(4, "whole")
@@ -165,7 +166,7 @@ def test_clipping_limits_the_step(folder):
 
 def test_without_detections_ap_is_0_of_boxes_and_masks(folder, caplog):
     threshold = "model.roi_heads.box_predictor.test_score_thresh=2.0"
-    argv = arguments(folder, "train.max_iter=1", "train.prior=0.01", threshold, config="mask_rcnn_shapes.py")
+    argv = arguments(folder, "train.max_iter=1", "train.prior=0.01", threshold, config="mask_rcnn.py:shapes")
     assert train_net().main(argv) == 0
     metrics = json.loads((folder / "run" / "result.json").read_text())["metrics"]
     assert {name: value for name, value in metrics.items() if value != 0} == {}
@@ -216,13 +217,13 @@ def test_a_mistake_on_the_command_line_is_one_sentence(folder, capsys, overrides
     ],
 )
 def test_another_number_of_classes_than_the_data_s_is_told_with_its_key(folder, capsys, name, key):
-    said = failing(capsys, arguments(folder, f"{key}=3", config=f"{name}_shapes.py"))
+    said = failing(capsys, arguments(folder, f"{key}=3", config=f"{name}.py:shapes"))
     assert "has 5 categories (circle, square, triangle, star, cross), but the model was built" in said
     assert f"with {key}=3; set {key}=5" in said
 
 
 def test_a_config_of_the_other_host_is_told(tmp_path, capsys):
-    torchvisions = str(ROOT / "configs" / "torchvision" / "retinanet_shapes.py")
+    torchvisions = str(ROOT / "configs" / "torchvision" / "retinanet.py:shapes")
     said = failing(capsys, ["--config-file", torchvisions, "engine=sampling_free.detectron2.train.engine"])
     assert "this config's data are not detectron2's" in said and "configs/detectron2" in said
 
@@ -236,7 +237,7 @@ def test_a_data_set_that_is_not_registered_is_told_with_the_nearest_name(folder,
 
 def with_names(folder, split, names):
     """Arguments for a config that takes a data set by its registered name."""
-    cfg = config.load(CONFIGS / "retinanet_shapes.py", arguments(folder)[2:])
+    cfg = config.load(CONFIGS / "retinanet.py:shapes", arguments(folder)[2:])
     cfg.dataloader[split].dataset = L(get_detection_dataset_dicts)(names=names)
     cfg.dataloader.evaluator.dataset_name = "shapes_val"
     config.save(cfg, folder / "named.yaml")
@@ -260,7 +261,7 @@ def test_weights_of_another_model_name_the_first_difference(run, folder, capsys)
     assert "are of another model than the config's" in said and "use the config" in said
     said = failing(
         capsys,
-        arguments(folder, f"train.init_checkpoint={last}", config="faster_rcnn_shapes.py", options=["--eval-only"]),
+        arguments(folder, f"train.init_checkpoint={last}", config="faster_rcnn.py:shapes", options=["--eval-only"]),
     )
     assert "proposal_generator" in said or "backbone" in said
     said = failing(capsys, arguments(run, narrow, options=["--resume"]))
@@ -312,7 +313,7 @@ def test_a_failure_in_the_last_iteration_is_not_taken_for_success(folder, capsys
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_corrupt_image_is_named(folder, capsys, workers):
     for image in (folder / "data" / "train").glob("*.jpg"):
-        image.write_bytes(image.read_bytes()[:200])
+        corrupt(image)
     argv = arguments(folder, "train.prior=0.01", f"dataloader.train.num_workers={workers}")
     said = failing(capsys, argv)
     assert f"{folder}/data/train/" in said and len(said) < 400
@@ -333,7 +334,7 @@ def test_a_missing_detectron2_is_told(run):
     code = "import sys; sys.modules['detectron2'] = None"
     said = without_detectron2(run / "run" / "config.yaml", code)
     assert "needs detectron2" in said and "make setup-detectron2" in said
-    said = without_detectron2(ROOT / "configs" / "detectron2" / "fcos_shapes.py", code)
+    said = without_detectron2(ROOT / "configs" / "detectron2" / "fcos.py:shapes", code)
     assert "needs detectron2" in said and "make setup-detectron2" in said
 
 

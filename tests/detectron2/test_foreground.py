@@ -215,3 +215,15 @@ def test_all_processes_have_the_same_prior_or_the_same_error(tmp_path):
     assert torch.equal(first["head.cls_score.bias"], alone.head.cls_score.bias)
     assert first["fitted_threshold.value"] == alone.fitted_threshold.value
     assert "foreground" in words and words == other_words
+
+
+@pytest.mark.parametrize("build", [small.retinanet, small.fcos, small.faster_rcnn])
+def test_a_model_whose_prior_nobody_set_says_so_once_when_it_trains(build, caplog):
+    forgotten, numbered = (small.built(make_sampling_free(build())).train() for _ in range(2))
+    set_prior(numbered, 0.01)
+    with EventStorage():
+        numbered(small.batch())
+        assert "Nobody has set the prior" not in caplog.text
+        forgotten(small.batch())
+        forgotten(small.batch())
+    assert caplog.text.count("Nobody has set the prior") == 1 and "fit_prior(model, data)" in caplog.text

@@ -76,26 +76,29 @@ def test_samplers_train_cascade(name, every, empty):
 def counts_of_stages(monkeypatch, sampling):
     seen = []
     model = small.built(converted(small.cascade_rcnn, sampling={"rpn": BIASED, "roi": sampling}))
-    keep = type(model.roi_heads)._keep
+    losses = model.roi_heads.losses
 
-    def spy(heads, proposals):
-        seen.append([len(of_image) for of_image in proposals])
-        keep(heads, proposals)
+    def spy(outputs):
+        seen.extend([len(of_image) for of_image in proposals] for _, proposals in outputs)
+        return losses(outputs)
 
-    monkeypatch.setattr(type(model.roi_heads), "_keep", spy)
+    monkeypatch.setattr(model.roi_heads, "losses", spy)
     small.losses_and_gradients(model, small.batch())
     return seen
 
 
+class FirstHalf:
+    """A choice that trains on the first half of the proposals of an image."""
+
+    def __call__(self, labels, num_classes, evidence=None):
+        return torch.where(torch.arange(len(labels)) < len(labels) // 2, labels, -1)
+
+
 def test_every_stage_chooses_anew(monkeypatch):
-    first = counts_of_stages(monkeypatch, L(BiasedSampling)(batch_size=20, positive_fraction=0.1))
-    every = counts_of_stages(
-        monkeypatch, L(EveryStage)(sampling=L(BiasedSampling)(batch_size=20, positive_fraction=0.1))
-    )
-    assert first[0] == every[0] == [20, 20]
-    assert all(number <= 20 for stage in [*first, *every] for number in stage)
-    # later boxes are more often foreground than a tenth, and so left out
-    assert sum(map(sum, every)) < sum(map(sum, first))
+    first = counts_of_stages(monkeypatch, L(FirstHalf)())
+    every = counts_of_stages(monkeypatch, L(EveryStage)(sampling=L(FirstHalf)()))
+    assert first[0] == first[1] == first[2] == every[0]
+    assert every[1] == [number // 2 for number in every[0]] and every[2] == [number // 2 for number in every[1]]
 
 
 @EMPTY

@@ -51,7 +51,7 @@ def test_two_processes_with_proposals_too(tmp_path):
     """Each process has as many examples as its images give, and yet all weigh the same."""
     overrides = [*OVERRIDES, "model.backbone.bottom_up.stages.3.norm=GN", "train.max_iter=2"]
     for folder, options in ((tmp_path / "one", []), (tmp_path / "two", ["--num-gpus", "2"])):
-        finished(arguments(folder, *overrides, config="faster_rcnn_shapes.py", options=options))
+        finished(arguments(folder, *overrides, config="faster_rcnn.py:shapes", options=options))
     assert_same_training(tmp_path / "one", tmp_path / "two")
 
 

@@ -33,7 +33,7 @@ def differing(a, b, path=""):
     return [] if same else [path]
 
 
-@pytest.mark.parametrize("config", ["faster_rcnn_shapes_baseline.py", "retinanet_shapes.py"])
+@pytest.mark.parametrize("config", ["faster_rcnn.py:shapes_baseline", "retinanet.py:shapes"])
 def test_a_run_killed_twice_ends_as_the_one_that_was_not(tmp_path, config):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     finished(arguments(whole, *OVERRIDES, config=config))

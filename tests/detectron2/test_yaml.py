@@ -28,7 +28,7 @@ from sampling_free.detectron2.yacs import dense_choices
 from tests.detectron2 import small
 
 ROOT = Path(__file__).parents[2]
-FILES = sorted((ROOT / "configs" / "detectron2" / "yaml").glob("*.yaml"))
+FILES = sorted((ROOT / "projects" / "detectron2_yaml" / "configs").glob("*.yaml"))
 SCRIPT = ROOT / "projects" / "detectron2_yaml" / "train_yaml.py"
 DENSE = {"atss": "R_50_FPN_1x", "paa": "R_50_FPN_1x", "foveabox": "R_50_FPN_1x", "yolov3": "darknet53_500k"}
 SMALL = {
@@ -118,7 +118,7 @@ def metrics(output):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_yaml_trains_and_evaluates(file, tmp_path):
-    assert f"--config-file configs/detectron2/yaml/{file.name}" in file.read_text()
+    assert f"--config-file projects/detectron2_yaml/configs/{file.name}" in file.read_text()
     run(tmp_path, *arguments_of(file))
     state = weights(tmp_path)
     (prefix,) = {name.partition("statistics.")[0] for name in state if "statistics." in name}
@@ -199,7 +199,7 @@ def baseline_options(name):
 
 def configs_of(name, form):
     """The YAML config of a detector, to be built on the meta device, and its LazyConfig."""
-    (path,) = ROOT.glob(f"configs/detectron2/{name}_{DENSE.get(name, 'R_50_FPN_1x')}{form}.py")
+    path = ROOT / "configs" / "detectron2" / f"{name}.py:{DENSE.get(name, 'R_50_FPN_1x')}{form}"
     options = baseline_options(name) if form else []
     options += ["MODEL.DEVICE", "meta", "MODEL.SAMPLING_FREE.DENSE.DARKNET_WEIGHTS", ""]
     arguments = train_yaml.parser().parse_args([*arguments_of(file_of(name)), *options])
@@ -249,7 +249,7 @@ def test_a_baseline_trains(tmp_path):
     assert not any("scaling" in name or "statistics" in name for name in weights(tmp_path))
 
 
-RETINANET = arguments_of(ROOT / "configs" / "detectron2" / "yaml" / "retinanet.yaml")
+RETINANET = arguments_of(FILES[0].with_name("retinanet.yaml"))
 BIAS = "head.cls_score.bias"
 
 

@@ -12,13 +12,12 @@ CONFIGS = ROOT / "configs" / "torchvision"
 SETTINGS = "{num_train: 24, num_val: 6, size: 64}"
 
 
-def arguments(folder, *overrides, config="retinanet_shapes.py", options=()):
+def arguments(folder, *overrides, config="retinanet.py:shapes", options=()):
     """Arguments of train_net.py for a run in `folder`/run of two iterations on the data of `folder`/data."""
     data = [f"dataloader.{split}.dataset.root={folder}/data" for split in ("train", "test")]
     data += [f"+dataloader.{split}.dataset.settings={SETTINGS}" for split in ("train", "test")]
     data += ["dataloader.train.total_batch_size=2", "dataloader.train.num_workers=0"]
-    model = "model.model" if "common.sampling_free" in (CONFIGS / config).read_text() else "model"
-    data += [f"+{model}.size=64", f"{model}.weights_backbone=null"]
+    data += ["+model.size=64", "model.weights_backbone=null"]
     run = [f"train.output_dir={folder}/run", "train.max_iter=2", "train.log_period=1"]
     return ["--config-file", str(CONFIGS / config), *options, *data, *run, *overrides]
 

@@ -12,7 +12,7 @@ from sampling_free.torchvision.train import engine
 from sampling_free.torchvision.train.datasets import CocoDetection, VocDetection
 from tests.torchvision.runs import ROOT
 
-CONFIGS = ROOT / "projects" / "bccd" / "configs"
+CONFIGS = ROOT / "configs" / "torchvision" / "blood_cells.py"
 BCCD = Path(os.environ.get("BCCD_ROOT") or ROOT.parent / "shared" / "data" / "bccd")
 CLASSES = ["RBC", "WBC", "Platelets"]
 
@@ -42,8 +42,8 @@ def test_a_few_iterations_train_and_are_evaluated(name, tmp_path):
     """Each detector from another layout; smaller than in the project, for it is the data that is tested."""
     overrides = [f"dataloader.{split}.dataset.root={BCCD}" for split in ("train", "test")]
     overrides += [f"train.output_dir={tmp_path}", "train.max_iter=3", "train.log_period=1", "train.eval_period=0"]
-    overrides += ["dataloader.train.num_workers=0", "model.model.size=64", "model.model.smallest=8"]
-    cfg = config.load(CONFIGS / f"{name}.py", overrides)
+    overrides += ["dataloader.train.num_workers=0", "model.size=64", "model.smallest=8"]
+    cfg = config.load(f"{CONFIGS}:{name}", overrides)
     metrics = engine.train(cfg)
     assert 0 <= metrics["bbox/AP"] < 20 and {f"bbox/AP-{c}" for c in CLASSES} <= set(metrics)
     rows = (tmp_path / "metrics.csv").read_text().splitlines()

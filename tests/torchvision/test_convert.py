@@ -16,6 +16,7 @@ from sampling_free.mechanism import (
     parameter_groups,
 )
 from sampling_free.torchvision import PerExample, PerForeground, PerImage, logged_values, make_sampling_free, set_prior
+from sampling_free.torchvision.rpn import beyond_edge
 from tests.torchvision import tiny
 
 ALL = tiny.ONE_STAGE + tiny.TWO_STAGE
@@ -97,8 +98,7 @@ def test_anchors_that_leave_the_image_are_ignored_by_default():
         counts.append(int(logged_values(model)["rpn/num_examples"]))
     assert counts[1] < counts[0]
     anchors = torch.tensor([[0.0, 0, 10, 10], [-0.1, 0, 10, 10], [0, 0, 128, 10], [0, 0, 127.9, 95.9], [3, 4, 9, 96]])
-    straddles = ignored.rpn._straddles(anchors, torch.tensor([96, 128]))
-    assert straddles.tolist() == [False, True, True, False, True]
+    assert beyond_edge(anchors, (96, 128), threshold=0).tolist() == [False, True, True, False, True]
 
 
 @pytest.mark.parametrize("builder", tiny.TWO_STAGE)

@@ -84,7 +84,7 @@ def test_images_without_boxes_stay_unless_unwanted(root):
     _, target = data[1]
     assert target["boxes"].shape == (0, 4) and target["labels"].shape == (0,) and target["masks"].shape == (0, 32, 40)
     assert coco(root, keep_empty=False).image_ids == [4, 9]
-    assert data.summary == "3 images (1 without boxes), 4 boxes (car 3, dog 1)"
+    assert data.summary == "3 images (1 without boxes), 4 boxes (car 3, dog 1), 1 of them of crowds (car 1)"
 
 
 def test_nothing_left_is_an_empty_data_set(root):
@@ -146,9 +146,13 @@ def test_an_image_that_went_bad_names_its_path(root, change, words):
 
 def test_a_truncated_image_names_its_path(root):
     path = root / "images" / "4.png"
+    whole = coco(root)
     path.write_bytes(path.read_bytes()[:600])  # the header is whole
     with pytest.raises(UserError, match=f"image {path} cannot be read"):
-        coco(root)[0]
+        whole[0]
+    assert coco(root).image_ids == [6, 9]
+    with pytest.raises(UserError, match=f"1 x image that cannot be read: image 4 .{path}"):
+        coco(root, strict=True)
 
 
 def test_data_that_are_not_there_say_where_they_were_looked_for(tmp_path):
@@ -162,7 +166,10 @@ def test_data_that_are_not_there_say_where_they_were_looked_for(tmp_path):
 
 def test_voc_s_layout_gives_the_same_items(tmp_path):
     write(tmp_path / "VOC2007", "trainval", {"a": [item("person", (3, 4, 12, 11)), item("car", difficult=1)]})
-    write(tmp_path / "VOC2012", "trainval", {"b": [], "c": [item("cat"), item("mouse")]})
+    write(tmp_path / "VOC2012", "trainval", {"b": [], "c": [item("cat"), item("mouse", (1, 1, 99, 9))]})
+    with pytest.raises(UserError, match="not listed: mouse 1; "):
+        VocDetection(tmp_path, [["VOC2012", "trainval"]])
+    write(tmp_path / "VOC2012", "trainval", {"b": [], "c": [item("cat"), item("dog", (1, 1, 99, 9))]})
     data = VocDetection(tmp_path, [["VOC2007", "trainval"], ["VOC2012", "trainval"]])
     assert data.categories == VOC_CLASSES and len(VOC_CLASSES) == 20 and data.num_labels == 21
     image, target = data[0]
@@ -170,11 +177,11 @@ def test_voc_s_layout_gives_the_same_items(tmp_path):
     assert target["labels"].tolist() == [VOC_CLASSES.index("person") + 1]
     assert [len(data[i][1]["boxes"]) for i in range(3)] == [1, 0, 1]
     assert data.image_path(2) == tmp_path / "VOC2012" / "JPEGImages" / "c.jpg"
-    assert "1 bad annotation dropped" in data.summary  # no class is called mouse
-    with pytest.raises(UserError, match=r"(?s)VOC2007 \(trainval\) and .*c.xml, object 2, category mouse"):
+    assert "1 bad annotation dropped" in data.summary
+    with pytest.raises(UserError, match=r"(?s)VOC2007 \(trainval\) and .*c.xml, object 2, category 12"):
         VocDetection(tmp_path, [["VOC2007", "trainval"], ["VOC2012", "trainval"]], strict=True)
-    own = VocDetection(tmp_path, [["VOC2012", "trainval"]], classes=["mouse", "cat"])
-    assert own.label_names == {1: "mouse", 2: "cat"} and own[1][1]["labels"].tolist() == [2, 1]
+    own = VocDetection(tmp_path, [["VOC2012", "trainval"]], classes=["dog", "cat"])
+    assert own.label_names == {1: "dog", 2: "cat"} and own[1][1]["labels"].tolist() == [2]
 
 
 def test_shapes_are_drawn_on_first_use(tmp_path):

@@ -30,12 +30,12 @@ def data(tmp_path_factory):
     return folder
 
 
-def tiny_config(data, run, *overrides, name="retinanet_shapes.py"):
+def tiny_config(data, run, *overrides, name="retinanet.py:shapes"):
     values = arguments(data, f"train.output_dir={data / run}", *overrides, config=name)[2:]
     return config.load(CONFIGS / name, values)
 
 
-def trained(data, run, *overrides, resume=False, name="retinanet_shapes.py"):
+def trained(data, run, *overrides, resume=False, name="retinanet.py:shapes"):
     engine.train(tiny_config(data, run, *overrides, name=name), resume=resume)
     return torch.load(data / run / "checkpoints" / "last.ckpt", weights_only=True)
 
@@ -51,9 +51,9 @@ def equal(a, b):
 @pytest.mark.parametrize(
     ("name", "overrides"),
     [
-        ("retinanet_shapes.py", ["train.accumulate=2", "train.clip_grad=0.5", "+model.model.score_thresh=2.0"]),
-        ("faster_rcnn_shapes_baseline.py", ["+model.box_score_thresh=2.0"]),  # biased sampling draws at random
-        ("atss_shapes.py", ["+model.score_threshold=2.0"]),
+        ("retinanet.py:shapes", ["train.accumulate=2", "train.clip_grad=0.5", "+model.score_thresh=2.0"]),
+        ("faster_rcnn.py:shapes_baseline", ["+model.box_score_thresh=2.0"]),  # biased sampling draws at random
+        ("atss.py:shapes", ["+model.score_threshold=2.0"]),
     ],
 )
 def test_stopped_and_resumed_equals_not_stopped(data, name, overrides):

@@ -8,11 +8,14 @@ from PIL import Image
 from torch.utils._pytree import tree_leaves
 from torch.utils.data import Dataset
 from torchvision.models.detection import FasterRCNN, RetinaNet
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from sampling_free.errors import UserError
+from sampling_free.heuristics import FocalLoss
 from sampling_free.mechanism import ConstantScaling
 from sampling_free.torchvision import fit_prior, logged_values, make_sampling_free, set_prior
+from sampling_free.torchvision.foreground import resized
 from tests.torchvision import tiny
 
 
@@ -54,6 +57,17 @@ def test_counts_are_those_of_training(builder):
     assert statistics.num_foreground == trained > 0
     assert statistics.num_images == 5
     assert statistics.num_examples == examples  # ignored anchors are so in both
+
+
+@pytest.mark.parametrize("options", [{}, {"fixed_size": (150, 101)}, {"_skip_resize": True}])
+@pytest.mark.parametrize("training", [False, True])
+def test_sizes_are_those_of_torchvision_s_resizing(training, options):
+    transform = GeneralizedRCNNTransform((64, 97, 131), 203, [0.0] * 3, [1.0] * 3, **options).train(training)
+    for seed, (height, width) in enumerate([(96, 128), (333, 77), (41, 480), (203, 203), (7, 9)]):
+        torch.manual_seed(seed)  # of several sizes one is drawn in training
+        images, _ = transform([torch.zeros(3, height, width)])
+        torch.manual_seed(seed)
+        assert resized(transform, height, width) == tuple(images.image_sizes[0])
 
 
 def has_values(output):
@@ -203,3 +217,24 @@ def test_a_threshold_that_a_user_says_stays():
     assert model.score_thresh == 0.5
     two_stage = make_sampling_free(FasterRCNN(tiny.backbone(), 4, box_score_thresh=0.3))
     assert two_stage.roi_heads.score_thresh == 0.3
+
+
+@pytest.mark.parametrize("build", [tiny.retinanet, tiny.fcos, tiny.faster_rcnn])
+def test_a_model_whose_prior_nobody_set_says_so_once_when_it_trains(build, caplog):
+    forgotten, counted, numbered = (make_sampling_free(build()).train() for _ in range(3))
+    images, targets = tiny.batch()
+    fit_prior(counted, list(zip(images, targets, strict=True)))
+    set_prior(numbered, 0.01)
+    caplog.clear()
+    for model in (counted, numbered):
+        model(images, targets)
+    assert "Nobody has set the prior" not in caplog.text
+    forgotten(images, targets)
+    forgotten(images, targets)
+    assert caplog.text.count("Nobody has set the prior") == 1 and "fit_prior(model, data)" in caplog.text
+
+
+def test_focal_loss_has_a_bias_of_its_own_and_is_not_reminded(caplog):
+    model = make_sampling_free(tiny.retinanet(), classification_loss=FocalLoss()).train()
+    model(*tiny.batch())
+    assert "Nobody has set the prior" not in caplog.text

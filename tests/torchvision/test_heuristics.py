@@ -17,7 +17,7 @@ from sampling_free.heuristics import (
     OnlineHardExamples,
 )
 from sampling_free.mechanism import AllExamples, ConstantScaling, GuidedScaling
-from sampling_free.torchvision import PerExample, PerForeground, make_sampling_free
+from sampling_free.torchvision import PerExample, PerForeground, logged_values, make_sampling_free
 from tests.torchvision import tiny
 
 CHOICES = [
@@ -45,7 +45,7 @@ def test_samplers_train(sampling, empty, guided):
     model = make_sampling_free(tiny.seeded(tiny.faster_rcnn), sampling=sampling, scaling=scaling)
     classifier = ["rpn.head.cls_logits.weight", "roi_heads.box_predictor.cls_score.weight"]
     assert_learns(model, empty, [] if guided and empty == (0, 1) else classifier)
-    assert model.roi_heads.fg_bg_sampler.num_examples <= 48
+    assert logged_values(model)["roi_heads/num_examples"] <= 48
 
 
 @EMPTY

@@ -6,33 +6,34 @@ anchors that reach out of the image ignored by the proposal network; RoIAlign of
 detectron2's: box widths without the extra pixel, and in FCOS the box loss and where centerness is predicted.
 """
 
-from detectron2.config import LazyCall as L
-
+from sampling_free.config import LazyCall as L
 from sampling_free.detectron2 import make_sampling_free
 from sampling_free.heuristics import FocalLoss
 from sampling_free.mechanism import ConstantScaling, PerForeground
 
 
-def papers_recipe(model, dataloader, lr_multiplier, optimizer, train):
-    """Change the nodes of a config of this folder, sampling-free or baseline, in place."""
-    dataloader.train.dataset.filter_empty = True
-    dataloader.train.mapper.augmentations[0].short_edge_length = [800]
-    lr_multiplier.update(warmup_length=500 / train.max_iter, warmup_factor=1 / 3)
+def papers_recipe(cfg):
+    """Changes a config of this folder, sampling-free or baseline, in place, and returns it."""
+    model, optimizer, warmup = cfg.model, cfg.optimizer, cfg.lr_multiplier
+    cfg.dataloader.train.dataset.filter_empty = True
+    cfg.dataloader.train.mapper.augmentations[0].short_edge_length = [800]
+    warmup.update(warmup_length=500 / cfg.train.max_iter, warmup_factor=1 / 3)
     optimizer.params.update(base_lr="${..lr}", bias_lr_factor=2.0, weight_decay_bias=0.0)
     if "proposal_generator" in model:
         _two_stage(model)
-        return
+        return cfg
     if "normalizer" not in model:
         # detectron2's own divides by a moving average; ours, with Focal Loss, as the papers' baseline does
         make_sampling_free(model, classification_loss=L(FocalLoss)(), scaling=L(ConstantScaling)(w=1.0))
-        train.prior = None
+        cfg.train.prior = None
     if "anchor_generator" in model:
         model.smooth_l1_beta = 0.11
         model.box2box_transform.weights = [10.0, 10.0, 5.0, 5.0]
         model.normalizer = L(PerForeground)(localization_weight=1 / 4)
     else:
         model.center_sampling_radius = float("inf")  # no centre sampling
-        lr_multiplier.warmup_method = "constant"
+        warmup.warmup_method = "constant"
+    return cfg
 
 
 def _two_stage(model):

@@ -32,6 +32,7 @@ class RunCheckpointer(DetectionCheckpointer):
     def __init__(self, model: nn.Module, folder: str | Path = "", **checkpointables: Any) -> None:
         super().__init__(model, str(folder), **checkpointables)
         self._is_strict = True
+        self.label_names: dict[int, str] = {}  # of the training data
         self._saved: Any = None  # iteration of last.pth: it may be written before and after its evaluation
 
     def save(self, name: str, **kwargs: Any) -> None:
@@ -42,7 +43,7 @@ class RunCheckpointer(DetectionCheckpointer):
         """
         check_weights(self.model, int(kwargs.get("iteration", -1)) + 1)
         if self.save_dir and self.save_to_disk:
-            content = {"model": self.model.state_dict()}
+            content: dict[str, Any] = {"model": self.model.state_dict(), "label_names": self.label_names}
             content |= {key: value.state_dict() for key, value in self.checkpointables.items()}
             path = Path(self.save_dir) / f"{name}.pth"
             keeps = name == "last" and kwargs.get("iteration") != self._saved

@@ -9,7 +9,7 @@ from detectron2.engine import DefaultTrainer
 from detectron2.evaluation import COCOEvaluator, DatasetEvaluator, PascalVOCDetectionEvaluator
 from torch import nn
 
-from sampling_free.detectron2.foreground import counted_head, fit_prior, set_prior
+from sampling_free.detectron2.foreground import counted_head, fit_prior, set_prior, settle_prior
 from sampling_free.detectron2.optimizer import exempt_scales
 from sampling_free.detectron2.train.loading import require_registered
 from sampling_free.errors import UserError
@@ -50,6 +50,7 @@ class SamplingFreeTrainer(DefaultTrainer):
 
     def train(self) -> Any:
         """Set the prior unless the run is resumed, then train."""
+        settle_prior(self._model())
         if self.start_iter == 0:
             self._set_prior()
         return super().train()

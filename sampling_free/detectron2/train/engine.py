@@ -14,14 +14,21 @@ from detectron2.utils import comm
 from omegaconf import DictConfig
 
 from sampling_free import config
-from sampling_free.detectron2.foreground import counted_head, fit_prior, set_prior
+from sampling_free.detectron2.foreground import counted_head, fit_prior, set_prior, settle_prior
 from sampling_free.detectron2.optimizer import exempt_scales
 from sampling_free.detectron2.train import run_pictures
 from sampling_free.detectron2.train.checkpointer import RunCheckpointer
 from sampling_free.detectron2.train.evaluation import evaluate as evaluate_model
-from sampling_free.detectron2.train.evaluation import evaluator_of
+from sampling_free.detectron2.train.evaluation import evaluator_of, matched_by_name
 from sampling_free.detectron2.train.hooks import forget_after, hooks_of, writers_of
-from sampling_free.detectron2.train.loading import TrainingData, categories_of, names_of, test_loader
+from sampling_free.detectron2.train.loading import (
+    TrainingData,
+    categories_of,
+    names_of,
+    refuse_shared_names,
+    test_loader,
+    uses_masks,
+)
 from sampling_free.detectron2.train.options import Options, refuse_other_classes
 from sampling_free.detectron2.train.predictor import category_names, load_model, predict
 from sampling_free.detectron2.train.processes import run_in_processes
@@ -29,6 +36,7 @@ from sampling_free.detectron2.train.quiet import quiet
 from sampling_free.detectron2.train.training import DetectorTrainer, check_weights
 from sampling_free.errors import UserError
 from sampling_free.runs import flow
+from sampling_free.runs.checkpoints import label_names_of, refuse_renamed
 from sampling_free.runs.figures import FigureTable
 from sampling_free.runs.folder import open_folder
 from sampling_free.runs.launch import Launch
@@ -44,7 +52,7 @@ def train(cfg: DictConfig, *, resume: bool = False, launch: Launch | None = None
     """Train a config's model, evaluating on the way; returns the last evaluation's metrics.
 
     Args:
-        cfg: the config; see `configs/detectron2/common` for what `train` holds.
+        cfg: the config; see `sampling_free.detectron2.train.zoo` for what `train` holds.
         resume: go on from `checkpoints/last.pth` of the output folder, where there is one.
         launch: processes and machines.
 
@@ -98,10 +106,12 @@ class _Run:
         quiet()
         seed_all(self.options.seed)
         self.model: Any = config.instantiate(cfg.model, "model").to(self.options.device)
-        self.test_batches, self.test_records = test_loader(cfg.dataloader.test)
+        settle_prior(self.model)
+        refuse_shared_names(cfg.dataloader)
+        masks = uses_masks(config.plain(cfg.dataloader.train))
+        self.test_batches, self.test_records = test_loader(cfg.dataloader.test, masks=masks)
         test = cfg.dataloader.test.dataset
         self.test_name, self.test_categories = next(iter(names_of(test)), ""), categories_of(test)
-        refuse_other_classes(self.model, cfg, self.test_categories, "dataloader.test.dataset")
         self.evaluator = evaluator_of(cfg.dataloader.evaluator, self.folder, self.test_name)
         self.stopwatch = Stopwatch()
         self.metrics: dict[str, float] = {}
@@ -121,6 +131,7 @@ class _Run:
         cfg, options = self.cfg, self.options
         self.data = TrainingData(cfg.dataloader.train, options.seed)
         refuse_other_classes(self.model, cfg, self.data.categories, "dataloader.train.dataset")
+        self._match(dict(enumerate(self.data.categories)))
         optimizer = self._optimizer()
         device = {} if options.device == "cuda" else {"device_ids": None}  # a CPU has no number
         wrapped = create_ddp_model(self.model, **options.ddp, **device)
@@ -128,6 +139,7 @@ class _Run:
             wrapped, [], optimizer, seed=options.seed, half=options.half, clip_grad=options.clip_grad
         )
         self.checkpointer = RunCheckpointer(wrapped, self.last.parent, trainer=self.trainer)
+        self.checkpointer.label_names = dict(enumerate(self.data.categories))
         self.table = FigureTable(self.folder / "metrics.csv")
         self.writers: list[Any] = []  # filled when the run starts
         schedule = config.instantiate(cfg.lr_multiplier, "lr_multiplier")
@@ -142,10 +154,21 @@ class _Run:
 
     def load(self, weights: str | Path) -> None:
         """Load all weights of the model, to evaluate them."""
+        self._match(label_names_of(weights))
         RunCheckpointer(self.model).load_weights(weights)
+
+    def _match(self, labels: dict[int, str]) -> None:
+        """Number the classes of the evaluation as the model does, whose names are known where it trained here."""
+        if not labels or not self.test_categories:
+            refuse_other_classes(self.model, self.cfg, self.test_categories, "dataloader.test.dataset")
+            return
+        self.evaluator = matched_by_name(
+            self.evaluator, self.test_records, self.test_categories, labels, f"data set {self.test_name}"
+        )
 
     def resume(self) -> int:
         """Take everything from `last`; returns the iterations that it has behind it."""
+        refuse_renamed(self.last, self.checkpointer.label_names)
         start = self.checkpointer.resume()
         comm.synchronize()
         return start

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from detectron2.data import MetadataCatalog
-from detectron2.evaluation import COCOEvaluator, inference_on_dataset
+from detectron2.evaluation import COCOEvaluator, DatasetEvaluator, PascalVOCDetectionEvaluator, inference_on_dataset
 from detectron2.evaluation.testing import flatten_results_dict
 from detectron2.structures import BoxMode
 from detectron2.utils.registry import locate
@@ -18,7 +19,9 @@ from pycocotools.coco import COCO
 from torch import nn
 
 from sampling_free import config
+from sampling_free.data import matched
 from sampling_free.detectron2.train.loading import require_registered
+from sampling_free.detectron2.train.voc_evaluation import check_voc
 from sampling_free.errors import UserError
 from sampling_free.runs.curves import write_curves
 
@@ -49,6 +52,10 @@ class CocoEvaluator(COCOEvaluator):
         if truth is not None:
             self._coco_api = _index(truth)
             self._do_evaluation = True
+        elif self._do_evaluation:  # a file's own ids are no one's names: COCO's tool takes 0 for "no match"
+            boxes = self._coco_api.dataset["annotations"]
+            numbered = [box | {"id": number} for number, box in enumerate(boxes, start=1)]
+            self._coco_api = _index(self._coco_api.dataset | {"annotations": numbered})
 
     def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
         """Take in detections."""
@@ -75,6 +82,9 @@ class CocoEvaluator(COCOEvaluator):
             (self._folder / f"coco_results_{task}.json").write_text(json.dumps(chosen))
 
     def _derive_coco_results(self, coco_eval: Any, iou_type: str, class_names: Any = None) -> dict[str, float]:
+        if not any(not box.get("iscrowd", 0) for box in self._coco_api.anns.values()):
+            logger.warning("The data have no box at all but of crowds: there is no %s AP to compute.", iou_type)
+            return {}
         if coco_eval is None:
             logger.warning("No detections: %s AP is 0. A higher score threshold than any score does this.", iou_type)
             classes = class_names if class_names is not None and len(class_names) > 1 else ()
@@ -83,6 +93,65 @@ class CocoEvaluator(COCOEvaluator):
             write_curves(self._folder, coco_eval, list(class_names or []))
         results = super()._derive_coco_results(coco_eval, iou_type, class_names)
         return {name: value for name, value in results.items() if np.isfinite(value)}
+
+
+class Matched(DatasetEvaluator):
+    """An evaluator whose data number their classes otherwise than the model, or lack some of them.
+
+    Args:
+        evaluator: of the data.
+        numbers: of a class in the data, by its number in the model. What is found of another class does not count.
+    """
+
+    def __init__(self, evaluator: Any, numbers: Mapping[int, int]) -> None:
+        self.evaluator = evaluator
+        self.numbers = numbers
+
+    def reset(self) -> None:
+        """As the evaluator."""
+        self.evaluator.reset()
+
+    def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
+        """Take in detections."""
+        self.evaluator.process(inputs, [self._renumbered(output) for output in outputs])
+
+    def evaluate(self) -> Any:
+        """As the evaluator."""
+        return self.evaluator.evaluate()
+
+    def _renumbered(self, output: dict[str, Any]) -> dict[str, Any]:
+        if "instances" not in output:
+            return output
+        found = output["instances"]
+        known = torch.tensor([int(label) in self.numbers for label in found.pred_classes], dtype=torch.bool)
+        found = found[known.to(found.pred_classes.device)]
+        found.pred_classes = torch.tensor(
+            [self.numbers[int(label)] for label in found.pred_classes],
+            dtype=torch.int64,
+            device=found.pred_classes.device,
+        )
+        return output | {"instances": found}
+
+
+def matched_by_name(
+    evaluator: Any, records: list[dict[str, Any]], categories: list[str], labels: Mapping[int, str], source: str
+) -> Any:
+    """An evaluator for a model that numbers classes by their names.
+
+    Args:
+        evaluator: of the data.
+        records: the data.
+        categories: names of their classes, in the order of their numbers.
+        labels: name of each class of the model.
+        source: name of the data.
+
+    Raises:
+        UserError: there are boxes of a class that the model does not know.
+    """
+    used = {box["category_id"] for record in records for box in record.get("annotations", ())}
+    named = [{"id": number, "name": name} for number, name in enumerate(categories)]
+    numbers = {label: number for number, label in matched(labels, named, used, source).items()}
+    return evaluator if numbers == {number: number for number in labels} else Matched(evaluator, numbers)
 
 
 def evaluator_of(node: Any, folder: Path, name: str) -> Any:
@@ -98,17 +167,20 @@ def evaluator_of(node: Any, folder: Path, name: str) -> Any:
     """
     call = config.plain(node)
     target = locate(call["_target_"]) if isinstance(call["_target_"], str) else call["_target_"]
-    if target is COCOEvaluator:
+    if target in (CocoEvaluator, COCOEvaluator):
         call |= {"_target_": CocoEvaluator, "dataset_name": call.get("dataset_name", name)}
         call["output_dir"] = call.get("output_dir") or str(folder)
     if "dataset_name" in call:
         require_registered(call["dataset_name"], "dataloader.evaluator.dataset_name")
     try:
-        return config.instantiate(call, "dataloader.evaluator")
+        evaluator = config.instantiate(call, "dataloader.evaluator")
     except AttributeError as error:  # detectron2's catalog, of what the data set does not say about itself
         raise UserError(
             f"data set {call.get('dataset_name')!r} cannot be evaluated by {target.__name__}: {error}"
         ) from error
+    if target is PascalVOCDetectionEvaluator:
+        check_voc(evaluator)
+    return evaluator
 
 
 def evaluate(model: nn.Module, batches: Iterable, evaluator: Any) -> dict[str, float]:
@@ -121,7 +193,9 @@ def evaluate(model: nn.Module, batches: Iterable, evaluator: Any) -> dict[str, f
     undefined = [name for name, value in flat.items() if not np.isfinite(value)]
     if undefined:
         logger.warning("Not a number, and counted as 0 (a class without ground truth?): %s.", ", ".join(undefined))
-    if flat and not any(flat.values()) and not isinstance(evaluator, CocoEvaluator):  # which says so itself
+    if (
+        flat and not any(flat.values()) and not isinstance(getattr(evaluator, "evaluator", evaluator), CocoEvaluator)
+    ):  # which says so itself
         logger.warning("Every figure is 0: there were no detections, or none was right.")
     return {name: 0.0 if name in undefined else float(value) for name, value in flat.items()}
 

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from sampling_free import config
 from sampling_free.detectron2.train.checkpointer import RunCheckpointer
 from sampling_free.detectron2.train.loading import categories_of, open_data
+from sampling_free.runs.checkpoints import label_names_of
 
 
 class Predictor:
@@ -54,8 +55,11 @@ def predict(model: Predictor, image: NDArray[np.uint8]) -> dict[str, NDArray[Any
     return model(image)
 
 
-def category_names(cfg: DictConfig) -> dict[int, str]:
-    """Name of each label that the config's model predicts."""
+def category_names(cfg: DictConfig, weights: str | Path | None = None) -> dict[int, str]:
+    """Name of each label that the model predicts: the checkpoint's, or those of the config's test data."""
+    known = label_names_of(weights) if weights else {}
+    if known:
+        return known
     node = cfg.dataloader.test.dataset
     open_data(node, "dataloader.test.dataset")
     return dict(enumerate(categories_of(node)))

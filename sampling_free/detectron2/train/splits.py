@@ -15,6 +15,7 @@ from typing import Any
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import BoxMode
+from pycocotools import mask as coco_mask
 
 from sampling_free.data import CheckedAnnotations, check_annotations, generate_shapes, read_voc
 from sampling_free.data.shapes import ShapesSettings
@@ -28,7 +29,15 @@ _KEPT = ("bbox", "iscrowd", "segmentation", "keypoints")  # of an annotation
 
 
 def coco_split(
-    name: str, root: str | Path, images: str, annotations: str, *, filter_empty: bool = False, strict: bool = False
+    name: str,
+    root: str | Path,
+    images: str,
+    annotations: str,
+    *,
+    filter_empty: bool = False,
+    masks: bool = False,
+    strict: bool = False,
+    allow_outside: bool = False,
 ) -> Records:
     """Register and open a COCO-format data set.
 
@@ -38,7 +47,9 @@ def coco_split(
         images: folder of the images, within `root`.
         annotations: the json file, within `root`.
         filter_empty: leave out images without objects.
-        strict: refuse a file with any bad annotation, instead of dropping those.
+        masks: whether every object must have a mask; a config's engine sets it where the training mapper uses masks.
+        strict: refuse a file with any bad annotation, instead of mending or dropping those.
+        allow_outside: whether file names may lead out of the image folder.
 
     Raises:
         UserError: there is no such data set, or something in it cannot be mended by dropping annotations.
@@ -46,7 +57,9 @@ def coco_split(
     folder = Path(root)
     if not folder.is_dir():
         raise UserError(f"there is no data set at {folder}; set the dataset's root in the config to where it lies")
-    checked = check_annotations(folder / annotations, folder / images, strict=strict)
+    checked = check_annotations(
+        folder / annotations, folder / images, masks=masks, strict=strict, allow_outside=allow_outside
+    )
     records = _records(checked, folder / images)
     return _registered(name, records, checked, filter_empty=filter_empty, json_file=str(folder / annotations))
 
@@ -60,6 +73,7 @@ def voc_split(
     year: int = 2012,
     filter_empty: bool = False,
     strict: bool = False,
+    leave_out_unlisted: bool = False,
 ) -> Records:
     """Register and open a data set in VOC's layout, or several joined; further arguments as `coco_split`.
 
@@ -71,10 +85,12 @@ def voc_split(
         year: 2007 or 2012, whose way of computing AP `PascalVOCDetectionEvaluator` takes.
         filter_empty: leave out images without objects.
         strict: refuse a data set with any bad annotation.
+        leave_out_unlisted: leave out objects of other classes than `classes`, instead of refusing them.
     """
     pairs = [(Path(root) / folder, split) for folder, split in splits]
     source = " and ".join(f"{folder} ({split})" for folder, split in pairs)
-    checked = check_annotations(read_voc(pairs, classes), Path(), strict=strict, source=source)
+    content = read_voc(pairs, classes, leave_out_unlisted=leave_out_unlisted)
+    checked = check_annotations(content, Path(), strict=strict, allow_outside=True, source=source)
     _name_by_file(checked.coco)
     metadata: dict[str, Any] = {}
     if len(pairs) == 1:
@@ -89,6 +105,7 @@ def shapes_split(
     *,
     settings: dict[str, int] | None = None,
     filter_empty: bool = False,
+    masks: bool = False,
     strict: bool = False,
 ) -> Records:
     """Register and open the generated data set, drawn on first use; see `sampling_free.data.shapes`.
@@ -99,11 +116,12 @@ def shapes_split(
         split: "train" or "val".
         settings: of the generator, as keywords of `ShapesSettings`.
         filter_empty: leave out images without objects.
+        masks: as `coco_split`.
         strict: refuse it if any annotation is bad.
     """
     generate_shapes(root, ShapesSettings(**(settings or {})))
     annotations = f"annotations/instances_{split}.json"
-    return coco_split(name, root, split, annotations, filter_empty=filter_empty, strict=strict)
+    return coco_split(name, root, split, annotations, filter_empty=filter_empty, masks=masks, strict=strict)
 
 
 def _records(checked: CheckedAnnotations, image_folder: Path) -> Records:
@@ -112,6 +130,8 @@ def _records(checked: CheckedAnnotations, image_folder: Path) -> Records:
     objects: dict[Any, list[dict[str, Any]]] = {image["id"]: [] for image in checked.coco["images"]}
     for annotation in checked.coco["annotations"]:
         record = {key: annotation[key] for key in _KEPT if key in annotation}
+        if isinstance(record.get("segmentation"), dict):
+            record["segmentation"] = _compressed(record["segmentation"])
         record |= {"category_id": numbers[annotation["category_id"]], "bbox_mode": BoxMode.XYWH_ABS}
         objects[annotation["image_id"]].append(record)
     return [
@@ -126,9 +146,14 @@ def _records(checked: CheckedAnnotations, image_folder: Path) -> Records:
     ]
 
 
+def _compressed(mask: dict[str, Any]) -> dict[str, Any]:
+    """Run lengths as detectron2 decodes them, who does not know those that are written as a list."""
+    return coco_mask.frPyObjects(mask, *mask["size"]) if isinstance(mask.get("counts"), list) else mask
+
+
 def _name_by_file(content: dict[str, list[dict[str, Any]]]) -> None:
     """Give VOC's images the names of their files for ids, as detectron2's evaluator of VOC wants; in place."""
-    names = {image["id"]: Path(image["file_name"]).stem for image in content["images"]}
+    names = {image["id"]: image["stem"] for image in content["images"]}
     if len(set(names.values())) < len(names):  # two folders with files of one name: numbers stay
         return
     for image in content["images"]:
@@ -142,6 +167,8 @@ def _registered(
 ) -> Records:
     """Register the records under a name, in place of what had it, and say what they are."""
     if name in DatasetCatalog.list():
+        if not MetadataCatalog.get(name).get("truth"):
+            raise UserError(f"detectron2 has a data set {name!r} already, which is another: give this one its own name")
         DatasetCatalog.remove(name)
     if name in MetadataCatalog.list():
         MetadataCatalog.remove(name)

@@ -8,18 +8,18 @@ for. Images without boxes are kept: they are background, and background trains.
 import contextlib
 import io
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pycocotools.coco import COCO
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from sampling_free.data import CheckedAnnotations, check_annotations, generate_shapes, read_voc
+from sampling_free.data import CheckedAnnotations, check_annotations, generate_shapes, matched, read_image, read_voc
 from sampling_free.data.shapes import ShapesSettings
 from sampling_free.errors import UserError
 from sampling_free.torchvision.train import transforms as presets
@@ -46,7 +46,8 @@ class DetectionDataset(Dataset):
 
     Attributes:
         categories: names; `category_ids`: COCO ids; `label_names`: name of each label; `coco`: the ground truth for
-            pycocotools; `summary`: one sentence.
+            pycocotools; `has_objects`: whether there is a box that is none of a crowd; `source`: the name of the file;
+            `summary`: one sentence.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class DetectionDataset(Dataset):
         self.transforms = transforms or presets.evaluation()
         self.masks = masks
         self.summary = checked.summary
+        self.source = checked.problems.source
+        self.has_objects = checked.has_objects
         self.categories = [category["name"] for category in checked.coco["categories"]]
         ids = [category["id"] for category in checked.coco["categories"]]
         self.category_of_label = dict(enumerate(ids, start=1)) if labels == "contiguous" else {i: i for i in ids}
@@ -79,13 +82,27 @@ class DetectionDataset(Dataset):
     @property
     def num_labels(self) -> int:
         """The largest label plus 1: what a torchvision model's `num_classes` must be at least."""
-        return max(self.category_of_label) + 1
+        return max(self.category_of_label, default=0) + 1
 
     @property
     def label_names(self) -> dict[int, str]:
         """Name of each label."""
         names = {category["id"]: category["name"] for category in self.coco.dataset["categories"]}
         return {label: names[category] for label, category in self.category_of_label.items()}
+
+    def match(self, label_names: Mapping[int, str]) -> None:
+        """Give each category the label that a model knows it by, found by its name.
+
+        Args:
+            label_names: of the model, or of the data that it trains on.
+
+        Raises:
+            UserError: there are boxes of a class that the model does not know.
+        """
+        used = {box["category_id"] for box in self.coco.anns.values()}
+        categories = self.coco.dataset["categories"]
+        self.label_of_category = matched(label_names, categories, used, self.source)
+        self.category_of_label = {label: category for category, label in self.label_of_category.items()}
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -107,19 +124,14 @@ class DetectionDataset(Dataset):
 
     def _read(self, index: int) -> Image.Image:
         path, record = self.image_path(index), self.coco.imgs[self.image_ids[index]]
-        try:
-            with Image.open(path) as opened:
-                image = opened.convert("RGB")
-        except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        pixels = read_image(path)
+        height, width = pixels.shape[:2]
+        if (height, width) != (record["height"], record["width"]):
             raise UserError(
-                f"image {path} cannot be read ({error}); replace the file or remove its annotation"
-            ) from error
-        if (image.height, image.width) != (record["height"], record["width"]):
-            raise UserError(
-                f"image {path} is {image.width} x {image.height}, but its annotation says "
-                f"{record['width']} x {record['height']}; mend the annotation file"
+                f"image {path} is {width} x {height}, but its annotation says {record['width']} x {record['height']}; "
+                f"mend the annotation file"
             )
-        return image
+        return Image.fromarray(pixels)
 
     def _target(self, index: int, boxes: list[dict[str, Any]], size: tuple[int, int]) -> dict[str, Any]:
         xywh = torch.tensor([box["bbox"] for box in boxes], dtype=torch.float32).reshape(-1, 4)
@@ -142,11 +154,19 @@ class CocoDetection(DetectionDataset):
         root: of the data set.
         images: folder of the images, within `root`.
         annotations: the json file, within `root`.
-        strict: refuse a file with any bad annotation, instead of dropping those.
+        strict: refuse a file with any bad annotation, instead of mending or dropping those.
+        allow_outside: whether file names may lead out of the image folder.
     """
 
     def __init__(
-        self, root: str | Path, images: str, annotations: str, *, strict: bool = False, **options: Any
+        self,
+        root: str | Path,
+        images: str,
+        annotations: str,
+        *,
+        strict: bool = False,
+        allow_outside: bool = False,
+        **options: Any,
     ) -> None:
         folder = Path(root)
         if not folder.is_dir():
@@ -154,8 +174,8 @@ class CocoDetection(DetectionDataset):
                 f"there is no data set at {folder}; set the dataset's root in the config (for COCO also the "
                 f"environment variable COCO_ROOT, for VOC VOC_ROOT) to where it lies"
             )
-        masks = options.get("masks", False)
-        checked = check_annotations(folder / annotations, folder / images, masks=masks, strict=strict)
+        choices = {"masks": options.get("masks", False), "strict": strict, "allow_outside": allow_outside}
+        checked = check_annotations(folder / annotations, folder / images, **choices)
         super().__init__(checked, folder / images, **options)
 
 
@@ -166,7 +186,8 @@ class VocDetection(DetectionDataset):
         root: folder that the folders of `splits` are relative to.
         splits: (folder, list name) pairs, as [["VOC2007", "trainval"], ["VOC2012", "trainval"]].
         classes: names in the order of their labels.
-        strict: refuse a data set with any bad annotation, instead of dropping those.
+        strict: refuse a data set with any bad annotation, instead of mending or dropping those.
+        leave_out_unlisted: leave out objects of other classes than `classes`, instead of refusing them.
     """
 
     def __init__(
@@ -176,11 +197,13 @@ class VocDetection(DetectionDataset):
         *,
         classes: Sequence[str] = tuple(VOC_CLASSES),
         strict: bool = False,
+        leave_out_unlisted: bool = False,
         **options: Any,
     ) -> None:
         pairs = [(Path(root) / folder, name) for folder, name in splits]
         source = " and ".join(f"{folder} ({name})" for folder, name in pairs)
-        checked = check_annotations(read_voc(pairs, classes), Path(), strict=strict, source=source)
+        content = read_voc(pairs, classes, leave_out_unlisted=leave_out_unlisted)
+        checked = check_annotations(content, Path(), strict=strict, allow_outside=True, source=source)
         super().__init__(checked, Path(), **options)
 
 

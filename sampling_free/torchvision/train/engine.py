@@ -17,11 +17,12 @@ from torch.utils.data import DataLoader
 from sampling_free import config
 from sampling_free.errors import UserError
 from sampling_free.runs import flow
+from sampling_free.runs.checkpoints import label_names_of, refuse_renamed
 from sampling_free.runs.folder import open_folder
 from sampling_free.runs.launch import Launch
 from sampling_free.runs.options import nodes_of
 from sampling_free.runs.stopwatch import Stopwatch
-from sampling_free.torchvision.foreground import counted_head, fit_prior, set_prior
+from sampling_free.torchvision.foreground import counted_head, fit_prior, set_prior, settle_prior
 from sampling_free.torchvision.train import run_pictures
 from sampling_free.torchvision.train.checkpoints import iteration_of, load_weights, refuse_other_classes
 from sampling_free.torchvision.train.csv_log import CsvLog
@@ -44,7 +45,7 @@ def train(cfg: DictConfig, *, resume: bool = False, launch: Launch | None = None
     """Train a config's model, evaluating on the way; returns the last evaluation's metrics.
 
     Args:
-        cfg: the config; see `configs/common/train.py` for what `train` holds.
+        cfg: the config; see `configs/torchvision/common/run.py` for what `train` holds.
         resume: go on from `checkpoints/last.ckpt` of the output folder, where there is one.
         launch: processes and machines.
 
@@ -78,6 +79,7 @@ class _Run:
         seed_everything(self.options.seed, verbose=False)
         self.test_set = self._data("test")
         self.module = self._module(config.instantiate(cfg.model, "model"))
+        settle_prior(self.module.model)
         self.stopwatch = Stopwatch()
         self.log = CsvLog(self.folder / "metrics.csv")
         self.trainer = self._trainer(logs=True)
@@ -110,19 +112,27 @@ class _Run:
     def check(self) -> None:
         """Compare model and training data, and refuse what cannot train."""
         refuse_other_classes(self.module.model, self.train_set)
-        if not self.train_set.coco.anns:
-            raise UserError("the training data has no box at all: there is no foreground to learn from")
-        if not self.test_set.coco.anns:
-            raise UserError("the evaluation data has no box at all: there is no AP; --eval-only can do without")
+        if not self.train_set.has_objects:
+            raise UserError("the training data has no box at all but of crowds: there is no foreground to learn from")
+        if not self.test_set.has_objects:
+            raise UserError(
+                "the evaluation data has no box at all but of crowds: there is no AP; --eval-only can do without"
+            )
+        self.module.label_names = self.train_set.label_names
+        self.test_set.match(self.train_set.label_names)
 
     def load(self, weights: str | Path) -> None:
         """Load all weights of the model, to evaluate them."""
+        names = label_names_of(weights)
+        if names:
+            self.test_set.match(names)
         refuse_other_classes(self.module.model, self.test_set)
         load_weights(self.module.model, weights)
 
     def resume(self) -> int:
         """Load the weights of `last`; Lightning takes the rest of it when training starts."""
         start = iteration_of(self.last)
+        refuse_renamed(self.last, self.train_set.label_names)
         load_weights(self.module.model, self.last)  # says in a sentence what Lightning would say in a page
         return start
 

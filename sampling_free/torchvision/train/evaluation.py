@@ -93,8 +93,8 @@ class CocoEvaluator:
 
     def _evaluate(self, kind: str, results: list[dict[str, Any]]) -> Any:
         """COCOeval after accumulation, or None without detections or ground truth."""
-        if not self.dataset.coco.anns:
-            logger.warning("The data have no box: there is no %s AP to compute.", kind)
+        if not self._has_objects():
+            logger.warning("The data have no box at all but of crowds: there is no %s AP to compute.", kind)
             return None
         if not results:
             logger.warning("No detections: %s AP is 0. A higher score threshold than any score does this.", kind)
@@ -114,8 +114,11 @@ class CocoEvaluator:
         logger.debug("%s", said.getvalue())
         return evaluation
 
+    def _has_objects(self) -> bool:
+        return any(not box.get("iscrowd", 0) for box in self.dataset.coco.anns.values())
+
     def _metrics(self, kind: str, evaluation: Any) -> dict[str, float]:
-        if not self.dataset.coco.anns:
+        if not self._has_objects():
             return {}
         if evaluation is None:
             return {f"{kind}/{name}": 0.0 for name in (*_NAMES, *(f"AP-{c}" for c in self.dataset.categories))}

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from sampling_free import config
+from sampling_free.runs.checkpoints import label_names_of
 from sampling_free.torchvision.train.checkpoints import load_weights
 
 
@@ -28,6 +29,7 @@ def predict(model: nn.Module, image: NDArray[np.uint8]) -> dict[str, NDArray[Any
     return {name: value.cpu().numpy() for name, value in model([tensor])[0].items()}
 
 
-def category_names(cfg: DictConfig) -> dict[int, str]:
-    """Name of each label that the config's model predicts."""
-    return config.instantiate(cfg.dataloader.test.dataset, "dataloader.test.dataset").label_names
+def category_names(cfg: DictConfig, weights: str | Path | None = None) -> dict[int, str]:
+    """Name of each label that the model predicts: the checkpoint's, or those of the config's test data."""
+    known = label_names_of(weights) if weights else {}
+    return known or config.instantiate(cfg.dataloader.test.dataset, "dataloader.test.dataset").label_names

@@ -67,6 +67,7 @@ class DetectorTraining(LightningModule):
         self.evaluator: CocoEvaluator | None = None
         self.validation_losses: list[Tensor] = []
         self.output_dir: str | None = None
+        self.label_names: dict[int, str] = {}  # of the training data
         self.metrics: dict[str, float] = {}  # of the last evaluation
 
     def configure_optimizers(self) -> Any:
@@ -88,6 +89,10 @@ class DetectorTraining(LightningModule):
         schedule.base_lrs = [values["initial_lr"] for values in settings]
         for group, multiplier in zip(optimizer.param_groups, schedule.lr_lambdas, strict=True):
             group["lr"] = group["initial_lr"] * multiplier(schedule.last_epoch)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The names of the model's labels: by them an evaluation knows which column is which class."""
+        checkpoint["label_names"] = self.label_names
 
     def train_dataloader(self) -> DataLoader:
         """The stream from the first batch that has not trained yet."""

@@ -1,7 +1,0 @@
-"""RetinaNet on blood cells, sampling-free, from the COCO files."""
-
-from ....configs.detectron2.common.sampling_free import sampling_free
-from .retinanet_baseline import dataloader, engine, lr_multiplier, model, optimizer, train
-
-sampling_free(model, dataloader, optimizer)
-train.output_dir = "output/detectron2_smoke/retinanet"

@@ -1,7 +1,0 @@
-"""The same as retinanet_baseline.py, from the VOC layout."""
-
-from .common.bccd import data, voc
-from .retinanet_baseline import engine, lr_multiplier, model, optimizer, train
-
-dataloader = data(voc)
-train.output_dir = "output/detectron2_smoke/retinanet_baseline_voc"
