@@ -8,7 +8,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends g++ git make
 WORKDIR /home/trainer/sampling-free
 
 # dependencies first: they change less often than the code
-COPY Makefile pyproject.toml constraints.txt LICENSE README.md ./
+COPY Makefile pyproject.toml setup.py constraints.txt LICENSE README.md ./
 RUN mkdir sampling_free && touch sampling_free/__init__.py && PIP_NO_CACHE_DIR=1 make setup
 # the GPU generations that torch's own wheels are built for
 ARG TORCH_CUDA_ARCH_LIST="7.5;8.0;8.6;9.0;10.0;12.0+PTX"

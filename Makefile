@@ -25,7 +25,7 @@ QUICK_DATA := settings='{size: 64, num_train: 64, num_val: 16}'
 DEMO_QUICK := -- train.max_iter=30 train.eval_period=30 model.weights_backbone=null \
         $(foreach split,train test,dataloader.$(split).dataset.root=output/data/shapes-quick dataloader.$(split).dataset.$(QUICK_DATA))
 
-.PHONY: help setup setup-detectron2 demo test test-gpu fuzz check format bench clean
+.PHONY: help setup setup-detectron2 demo test test-gpu fuzz check format wheel-check bench clean
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -46,7 +46,7 @@ $(READY_DETECTRON2): constraints.txt | $(READY)
 	@for tool in git $(CXX); do command -v $$tool >/dev/null || \
 	  { echo "error: building detectron2 needs $$tool; install it" >&2; exit 1; }; done
 	@echo "Building detectron2 from source: about two minutes, silent until done, once."
-	$(PIP) wheel ninja 'setuptools<81'
+	$(PIP) wheel --editable '.[detectron2]'
 	$(BIN)/python -m pip uninstall --quiet --quiet --yes detectron2
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) --no-cache-dir --no-build-isolation '$(DETECTRON2)'
 	@touch $@
@@ -80,6 +80,9 @@ check: $(READY) ## lint, format, types, house rules
 format: $(READY) ## format and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+wheel-check: $(READY) ## build the wheel and use it from an unrelated folder
+	tools/check_wheel.sh $(BIN)/python
 
 bench: $(READY) ## time losses and training steps beside what they replace; detectron2's too, where it is installed
 	$(BIN)/python -m tools.bench --write docs/benchmarks.md

@@ -23,6 +23,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf, SCMode
 
+from sampling_free import packaged
 from sampling_free.errors import UserError
 from sampling_free.lazy import LazyCall, as_config, run_file, target_path
 from sampling_free.lazy import apply_overrides as _apply_overrides
@@ -37,7 +38,8 @@ def load(path: str | Path, overrides: Sequence[str] = (), *, required: Sequence[
     """Loads a config file (.py, or the .yaml that `save` wrote) and applies `key=value` overrides.
 
     Args:
-        path: the config file; `FILE.py:VARIANT` for a variant of it.
+        path: the config file; `FILE.py:VARIANT` for a variant of it. Where there is none of this name, the
+            package's own of this name, as "detectron2/retinanet.py:shapes".
         overrides: as on the command line, e.g. `["train.max_iter=200", "+train.note=first"]`.
         required: top-level keys that must be there.
 
@@ -45,6 +47,7 @@ def load(path: str | Path, overrides: Sequence[str] = (), *, required: Sequence[
         UserError: no such file or variant, an error in it, a required key is missing, an override is refused.
     """
     path, variant = _split(path)
+    path = packaged.find(path)
     if path.suffix not in (".py", ".yaml", ".yml"):
         raise UserError(f"Config file {path} must be a .py file (LazyConfig) or the .yaml of a run.")
     if not path.is_file():

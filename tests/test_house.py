@@ -24,6 +24,13 @@ def test_importing_the_package_loads_no_host_and_no_picture_library():
     assert output.stdout.strip() == "[]"
 
 
+def test_the_five_lines_need_torch_and_torchvision_alone():
+    heavy = ["lightning", "hydra", "omegaconf", "cv2", "fvcore", "pycocotools", "timm", "matplotlib", "detectron2"]
+    code = f"import sys, sampling_free.torchvision; print([m for m in {heavy} if m in sys.modules])"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")
+    assert output.stdout.strip() == "[]"
+
+
 def test_no_folder_of_ours_is_taken_for_detectron2():
     spec = importlib.util.find_spec("detectron2")
     if spec is None:

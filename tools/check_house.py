@@ -28,7 +28,7 @@ MAY_IMPORT = {
         "sampling_free.mechanism",
         "sampling_free.heuristics",
     ),
-    "data": ("numpy", "cv2", "PIL", "pycocotools", "tqdm"),
+    "data": ("numpy", "cv2", "PIL", "pycocotools", "tqdm", "yaml"),
     "pictures": ("numpy", "cv2", "PIL", "matplotlib", "sampling_free.data.images", "sampling_free.data.problems"),
     "runs": (
         *("torch", "numpy", "omegaconf", "yaml"),
@@ -46,7 +46,7 @@ APPLICATION = (
     *("lightning", "tensorboard", "hydra", "fvcore.common.param_scheduler", "sampling_free.commands"),
     *("sampling_free.torchvision.train", "sampling_free.detectron2.train"),
 )
-MAY_TRAIN = ("commands", "config.py", "lazy.py")
+MAY_TRAIN = ("commands", "__main__.py", "config.py", "lazy.py")
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:

@@ -1,11 +1,18 @@
-"""What the command lines `python -m sampling_free.<name>` share."""
+"""What the command lines `sampling-free NAME` and `python -m sampling_free.commands.NAME` share."""
 
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from sampling_free.errors import UserError
 from sampling_free.runs.launch import quiet_libraries
+
+
+def program() -> str:
+    """How the command was called, for its help."""
+    called = sys.argv[0]
+    return called if called.startswith("sampling-free ") else f"python -m sampling_free.commands.{Path(called).stem}"
 
 
 def run(command: Callable[[Sequence[str] | None], int], arguments: Sequence[str] | None = None) -> int:

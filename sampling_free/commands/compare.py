@@ -1,6 +1,6 @@
 r"""Train several configs one after the other and set them side by side: table, curves, detections.
 
-    python -m sampling_free.commands.compare --output output/demo \
+    sampling-free compare --output output/demo \
         "Focal Loss=configs/torchvision/retinanet.py:shapes_baseline" \
         "Sampling-Free=configs/torchvision/retinanet.py:shapes" -- train.max_iter=400
 
@@ -24,7 +24,7 @@ from pathlib import Path
 from sampling_free import config
 from sampling_free.commands import command_line, table
 from sampling_free.errors import UserError
-from sampling_free.pictures import read_json, save_comparison
+from sampling_free.pictures import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -158,6 +158,8 @@ def compare(
     text = table.markdown(results)
     (output / "table.md").write_text(text, encoding="utf-8")
     table.write_csv(output / "table.csv", results)
+    from sampling_free.pictures import save_comparison  # loads what draws
+
     return text, save_comparison(output, {name: of_row[0] for name, of_row in folders.items()})
 
 
@@ -192,7 +194,7 @@ def _text_between_marks(document: Path) -> str:
 
 def shell_command(arguments: Sequence[str]) -> str:
     """The command line that these arguments came from, a row a line."""
-    text, shared = "python -m sampling_free.commands.compare", False
+    text, shared = "sampling-free compare", False
     for word in arguments:
         shared = shared or word == "--"
         is_row = "=" in word and not shared and not word.startswith("-")
@@ -201,7 +203,8 @@ def shell_command(arguments: Sequence[str]) -> str:
     return text
 
 
-def _seeds(text: str) -> list[int]:
+def parse_seeds(text: str) -> list[int]:
+    """Whole numbers with commas between, each once."""
     try:
         seeds = [int(seed) for seed in text.split(",")]
     except ValueError as error:
@@ -214,7 +217,7 @@ def command(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     split = arguments.index("--") if "--" in arguments else len(arguments)
     parser = argparse.ArgumentParser(
-        prog="python -m sampling_free.commands.compare",
+        prog=command_line.program(),
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -227,7 +230,7 @@ def command(arguments: Sequence[str] | None = None) -> int:
     if options.publish:
         _text_between_marks(options.publish)  # before hours of training, not after
     _make(options.output)
-    rows, seeds = [Row.parse(text) for text in options.rows], _seeds(options.seeds)
+    rows, seeds = [Row.parse(text) for text in options.rows], parse_seeds(options.seeds)
     text, pictures = compare(rows, options.output, overrides=arguments[split + 1 :], seeds=seeds, reuse=options.reuse)
     if options.publish:
         publish(options.publish, text, shell_command(arguments), pictures)
@@ -247,5 +250,10 @@ def _what_to_look_at(output: Path, pictures: Sequence[Path]) -> str:
     return f"Look at {names}; the table is in {output}/table.md and table.csv.\n"
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command, its mistakes said in one sentence."""
+    return command_line.run(command, arguments)
+
+
 if __name__ == "__main__":
-    sys.exit(command_line.run(command))
+    sys.exit(main())

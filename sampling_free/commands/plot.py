@@ -1,6 +1,6 @@
 """Draws the curves of one run or several from their output folders.
 
-    python -m sampling_free.commands.plot output/a output/b --output output/a-and-b
+    sampling-free plot output/a output/b --output output/a-and-b
 
 writes losses.png and precision_recall.png. Needs no host: it reads metrics.csv and precision_recall.json.
 """
@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sampling_free import pictures
 from sampling_free.commands import command_line
 from sampling_free.errors import UserError
-from sampling_free.pictures import plot_losses, plot_precision_recall
 
 
 def plot(runs: Sequence[Path], output: Path) -> list[Path]:
@@ -26,13 +26,13 @@ def plot(runs: Sequence[Path], output: Path) -> list[Path]:
         if not run.is_dir():
             raise UserError(f"there is no folder {run}; give the output folder of a run (train.output_dir)")
     named = dict(zip(_names(runs), runs, strict=True))
-    pictures = [output / "losses.png", output / "precision_recall.png"]
+    drawn = [output / "losses.png", output / "precision_recall.png"]
     try:
-        plot_losses(pictures[0], named)
-        plot_precision_recall(pictures[1], named)
+        pictures.plot_losses(drawn[0], named)
+        pictures.plot_precision_recall(drawn[1], named)
     except OSError as error:
         raise UserError(f"pictures cannot be written to {output} ({error.strerror}); set --output") from error
-    return pictures
+    return drawn
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
@@ -44,7 +44,7 @@ def _names(runs: Sequence[Path]) -> list[str]:
 def command(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     options = argparse.ArgumentParser(
-        prog="python -m sampling_free.commands.plot",
+        prog=command_line.program(),
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -58,5 +58,10 @@ def command(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command, its mistakes said in one sentence."""
+    return command_line.run(command, arguments)
+
+
 if __name__ == "__main__":
-    sys.exit(command_line.run(command))
+    sys.exit(main())

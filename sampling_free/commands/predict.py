@@ -1,6 +1,6 @@
 """Draw the detections of a trained model on images.
 
-    python -m sampling_free.commands.predict --config-file CONFIG --weights CHECKPOINT image.jpg folder/ --output OUT
+    sampling-free predict --config-file CONFIG --weights CHECKPOINT image.jpg folder/ --output OUT
 
 writes each image with its detections, and predictions.json with their boxes (XYXY, pixels of the image upright), names,
 scores and masks (COCO's RLE). Exit status 2: a mistake; 1: some images of a folder could not be read, the others are
@@ -13,21 +13,22 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 from PIL import Image
-from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
-from sampling_free import config
+from sampling_free import config, pictures
 from sampling_free.commands import command_line
 from sampling_free.data.images import SUFFIXES, read_image
 from sampling_free.errors import UserError
-from sampling_free.pictures import Box, draw_boxes
 from sampling_free.runs.launch import engine_of
+
+if TYPE_CHECKING:
+    from sampling_free.pictures import Box
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class Predictor:
             logger.warning("class numbers stand for names: %s", error)
             return {}
 
-    def __call__(self, image: NDArray[np.uint8], threshold: float, name: str = "") -> tuple[list[Box], float]:
+    def __call__(self, image: NDArray[np.uint8], threshold: float, name: str = "") -> tuple["list[Box]", float]:
         """Detections in an image `(H, W, 3)` uint8 RGB with at least a score, and the highest score of all.
 
         Raises:
@@ -69,7 +70,7 @@ class Predictor:
             raise UserError(f"image {name}: {error}") from error
         masks = found.get("masks", [None] * len(found["boxes"]))
         boxes = [
-            Box(
+            pictures.Box(
                 tuple(corners.tolist()),
                 self.names.get(int(label), f"class {int(label)}"),
                 float(score),
@@ -94,7 +95,7 @@ def predict(predictor: Predictor, inputs: Sequence[Path], output: Path, *, thres
         UserError: an input that does not exist, a folder without images, an image among `inputs` that cannot be read.
     """
     images = list(_images(inputs))
-    pictures, predictions, highest, unreadable = _Names(output), [], 0.0, 0
+    paths, predictions, highest, unreadable = _Names(output), [], 0.0, 0
     for path in tqdm(images, desc="predicting", unit=" images"):
         try:
             image = read_image(path)
@@ -106,7 +107,7 @@ def predict(predictor: Predictor, inputs: Sequence[Path], output: Path, *, thres
             unreadable += 1
             continue
         highest = max(highest, best)
-        Image.fromarray(draw_boxes(image, boxes)).save(pictures.of(path), quality=92)
+        Image.fromarray(pictures.draw_boxes(image, boxes)).save(paths.of(path), quality=92)
         predictions.append({"image": str(path), "height": image.shape[0], "width": image.shape[1]})
         predictions[-1]["detections"] = [_record(box) for box in boxes]
     (output / "predictions.json").write_text(json.dumps(predictions, indent=1), encoding="utf-8")
@@ -148,9 +149,11 @@ class _Names:
         return self.folder / f"{name}.jpg"
 
 
-def _record(box: Box) -> dict[str, Any]:
+def _record(box: "Box") -> dict[str, Any]:
     record: dict[str, Any] = {"box": list(box.corners), "name": box.name, "score": box.score}
     if box.mask is not None:
+        from pycocotools import mask as coco_mask
+
         encoded = coco_mask.encode(np.asfortranarray(box.mask, dtype=np.uint8))
         record["segmentation"] = {"size": encoded["size"], "counts": encoded["counts"].decode("ascii")}
     return record
@@ -159,7 +162,7 @@ def _record(box: Box) -> dict[str, Any]:
 def command(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m sampling_free.commands.predict",
+        prog=command_line.program(),
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -183,5 +186,10 @@ def command(arguments: Sequence[str] | None = None) -> int:
     return 1 if unreadable else 0
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command, its mistakes said in one sentence."""
+    return command_line.run(command, arguments)
+
+
 if __name__ == "__main__":
-    sys.exit(command_line.run(command))
+    sys.exit(main())

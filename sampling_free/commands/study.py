@@ -1,6 +1,6 @@
 r"""Train the rows of a study, each at its own best learning rate and with several seeds, and set them side by side.
 
-    python -m sampling_free.commands.study projects/photographs/study.py --output results --processes 2
+    sampling-free study projects/photographs/study.py --output results --processes 2
 
 A study is a Python file with the variable `study`:
 
@@ -235,7 +235,7 @@ def _versions() -> dict[str, str]:
 def command(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m sampling_free.commands.study",
+        prog=command_line.program(),
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -263,5 +263,10 @@ def _results(study: Study) -> Mapping[str, list[dict[str, Any]]]:
     return {name: [result for result in results if result] for name, results in found.items()}
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command, its mistakes said in one sentence."""
+    return command_line.run(command, arguments)
+
+
 if __name__ == "__main__":
-    sys.exit(command_line.run(command))
+    sys.exit(main())

@@ -1,6 +1,5 @@
 """DarkNet-53, YOLOv3's backbone, from timm."""
 
-import timm
 from torch import Tensor, nn
 
 
@@ -19,6 +18,8 @@ class DarkNet53(nn.Module):
         super().__init__()
         if weights not in ("DEFAULT", None):
             raise ValueError(f'weights of DarkNet-53 are "DEFAULT" (timm\'s) or None, not {weights!r}')
+        import timm  # loaded when a backbone asks for it
+
         self.body = timm.create_model(
             "darknet53", pretrained=weights is not None, features_only=True, out_indices=(3, 4, 5)
         )

@@ -18,7 +18,7 @@ from sampling_free.pictures.words import families, label
 _CLASS_COLORS = ["#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31"]
 _CLASSIFICATION = ("classification", "loss_classifier", "loss_objectness", "loss_cls", "loss_fcos_cls", "loss_rpn_cls")
 _LOCALIZATION = ("bbox_regression", "loss_box_reg", "loss_rpn_box_reg", "loss_fcos_loc", "loss_rpn_loc")
-_STYLE: dict[Any, Any] = {
+PANEL_STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -43,7 +43,7 @@ def plot_losses(path: str | Path, runs: Mapping[str, str | Path]) -> None:
         UserError: a folder has no figures of a run.
     """
     metrics = {name: Metrics(Path(folder) / "metrics.csv") for name, folder in runs.items()}
-    with matplotlib.rc_context(_STYLE | {"font.family": families(runs)}):
+    with matplotlib.rc_context(PANEL_STYLE | {"font.family": families(runs)}):
         figure = Figure(figsize=(10.5, 7.2), layout="constrained")
         (upper_left, upper_right), (lower_left, lower_right) = figure.subplots(2, 2)
         _loss_panel(upper_left, metrics, lambda run: run.total(_CLASSIFICATION, raw=True))
@@ -113,7 +113,7 @@ def plot_precision_recall(path: str | Path, runs: Mapping[str, str | Path]) -> N
     files = {name: Path(folder) / "precision_recall.json" for name, folder in runs.items()}
     known = {name: json.loads(file.read_text()) if file.is_file() else None for name, file in files.items()}
     classes = [name for curves in known.values() if curves for name in curves["classes at IoU 0.5"]]
-    with matplotlib.rc_context(_STYLE | {"font.family": families([*runs, *classes])}):
+    with matplotlib.rc_context(PANEL_STYLE | {"font.family": families([*runs, *classes])}):
         figure = Figure(figsize=(10.5, 4.6), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
         for style, (name, curves) in zip(styles_of(list(known)), known.items(), strict=True):

@@ -111,6 +111,7 @@ class _Assignment:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.sizes = _FeatureSizes(model.backbone)
+        self.latest: list[tuple[int, int]] = []  # of the feature maps of the last image
 
     def __call__(self, image: Any, target: Target) -> Tensor:
         """Labels `(R,)` in the mechanism's alphabet, on the CPU."""
@@ -123,7 +124,7 @@ class _Assignment:
         target["boxes"] = resize_boxes(target["boxes"], (height, width), size)
         batch = transform.batch_images([torch.empty(3, *size, device="meta")], transform.size_divisible)
         images = ImageList(batch, [size])
-        sizes = self.sizes(tuple(images.tensors.shape[-2:]))
+        sizes = self.latest = self.sizes(tuple(images.tensors.shape[-2:]))
         if isinstance(self.model, DenseModel):
             return self._labels_of_our_own(sizes, target)
         maps = [torch.empty(1).expand(1, 1, *size) for size in sizes]

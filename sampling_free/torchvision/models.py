@@ -35,6 +35,24 @@ def _pyramid(levels: list[int], weights_backbone: str | None, **options: Any) ->
     return BackboneWithFPN(body, names, channels, _WIDTH, **options)
 
 
+def small_pyramid(*, two_stage: bool = False) -> BackboneWithFPN:
+    """The pyramid of this file's detectors, levels P2 to P6, from random weights.
+
+    Args:
+        two_stage: as Faster and Mask R-CNN have it; else as one-stage detectors do.
+    """
+    if two_stage:
+        return _pyramid([1, 2, 3, 4], None)
+    return _pyramid([1, 2, 3], None, extra_blocks=LastLevelP6P7(_WIDTH, _WIDTH))
+
+
+def small_stages() -> IntermediateLayerGetter:
+    """The stages of strides 4, 8 and 16 of this file's ResNet, from random weights, as YOLOv3 takes them."""
+    stages = IntermediateLayerGetter(resnet10(), {f"layer{level}": str(level) for level in (1, 2, 3)})
+    stages.channels = [64, 128, 256]
+    return stages
+
+
 def _fast(model: _Model) -> _Model:
     """Channels last, which a CPU's convolutions like: a third less time a step."""
     return model.to(memory_format=torch.channels_last)
@@ -118,10 +136,16 @@ def maskrcnn_resnet10_fpn(
     num_classes: int, size: int = 64, smallest: int = 8, weights_backbone: str | None = None, **options: Any
 ) -> MaskRCNN:
     """Mask R-CNN on levels P2 to P6; arguments as `retinanet_resnet10_fpn`."""
-    options = _two_stage(num_classes, size, smallest, _WIDTH) | options
-    head, predictor = MaskRCNNHeads(_WIDTH, (_WIDTH,) * 4, 1), MaskRCNNPredictor(_WIDTH, _WIDTH, num_classes)
-    options = {"mask_head": head, "mask_predictor": predictor} | options
-    return _fast(MaskRCNN(_pyramid([1, 2, 3, 4], weights_backbone), **options))
+    pyramid = _pyramid([1, 2, 3, 4], weights_backbone)
+    return small_maskrcnn(pyramid, num_classes, size=size, smallest=smallest, **options)
+
+
+def small_maskrcnn(pyramid: Any, num_classes: int, *, size: int, smallest: int, **options: Any) -> MaskRCNN:
+    """Mask R-CNN on a pyramid of five levels; arguments as `small_retinanet`."""
+    width = pyramid.out_channels
+    options = _two_stage(num_classes, size, smallest, width) | options
+    head, predictor = MaskRCNNHeads(width, (_WIDTH,) * 4, 1), MaskRCNNPredictor(_WIDTH, _WIDTH, num_classes)
+    return _fast(MaskRCNN(pyramid, **{"mask_head": head, "mask_predictor": predictor} | options))
 
 
 def atss_resnet10_fpn(num_classes: int, **options: Any) -> DenseModel:
