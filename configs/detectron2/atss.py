@@ -10,8 +10,7 @@ The figures on test-dev are v2's Table VIII. COCO: `--num-gpus 8`, 90,000 iterat
 run here. Shapes: a few minutes on 2 cores.
 """
 
-from sampling_free.detectron2.train.dense_nodes import dense
-from sampling_free.detectron2.train.small import small_dense
+from sampling_free.detectron2.models import atss, own_form
 
 from .common.dense import on_coco, on_resnext101_dcn, sampling_free
 from .common.run import twice_as_long
@@ -20,7 +19,7 @@ from .common.shapes import NUM_CLASSES, on_shapes
 
 def R_50_FPN_1x_baseline():
     """Focal Loss: ATSS's own form."""
-    cfg = on_coco(dense("atss"))
+    cfg = on_coco(atss(80, depth=50, **own_form("atss")))
     cfg.model.backbone.bottom_up.freeze_at = 2
     return cfg
 
@@ -42,7 +41,7 @@ def X_101_64x4d_DCN_FPN_2x():
 
 def shapes_baseline():
     """Focal Loss on the shapes."""
-    return on_shapes(small_dense("atss", NUM_CLASSES), prior=None)
+    return on_shapes(atss(NUM_CLASSES, anchor_scale=3.0, **own_form("atss")), prior=None)
 
 
 def shapes():

@@ -14,7 +14,7 @@ import os
 import detectron2.data.transforms as T
 
 from sampling_free.config import LazyCall as L
-from sampling_free.detectron2.train import small
+from sampling_free.detectron2 import models
 from sampling_free.detectron2.train.splits import coco_split, voc_split
 from sampling_free.mechanism import PerForeground
 
@@ -28,7 +28,7 @@ _MODEL = dict(num_classes=3, smallest=16)  # red and white blood cells, platelet
 
 def retinanet_baseline():
     """Focal Loss: detectron2's own."""
-    return _on_blood_cells(small.retinanet(**_MODEL))
+    return _on_blood_cells(models.retinanet(**_MODEL))
 
 
 def retinanet():
@@ -38,7 +38,7 @@ def retinanet():
 
 def faster_rcnn_baseline():
     """Biased sampling: detectron2's own."""
-    cfg = _on_blood_cells(small.faster_rcnn(**_MODEL))
+    cfg = _on_blood_cells(models.faster_rcnn(**_MODEL))
     cfg.train.clip_grad = 2.0  # from random weights on, a rare large gradient would set a sampling-free RPN back
     return cfg
 

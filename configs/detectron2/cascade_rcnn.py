@@ -9,8 +9,8 @@
 COCO: `--num-gpus 8`, 90,000 iterations at batch 16; not run here. Shapes: a few minutes on 2 cores.
 """
 
-from sampling_free.detectron2.train.small import cascade_rcnn
-from sampling_free.detectron2.train.zoo import from_zoo, host_config
+from sampling_free.detectron2.models import cascade_rcnn, host_config
+from sampling_free.detectron2.train.zoo import from_zoo
 
 from .common.run import on_resnet101, sampling_free, without_masks
 from .common.shapes import NUM_CLASSES, on_shapes
@@ -42,7 +42,7 @@ def R_101_FPN_1x():
 
 def shapes_baseline():
     """Biased sampling on the shapes: detectron2's own."""
-    return on_shapes(cascade_rcnn(NUM_CLASSES))
+    return on_shapes(cascade_rcnn(NUM_CLASSES, smallest=8))
 
 
 def shapes():

@@ -17,7 +17,7 @@
 COCO: `--num-gpus 8`, 90,000 iterations at batch 16 (2x: 180,000); not run here. Shapes: a few minutes on 2 cores.
 """
 
-from sampling_free.detectron2.train.small import faster_rcnn
+from sampling_free.detectron2.models import faster_rcnn
 from sampling_free.detectron2.train.zoo import from_zoo
 
 from .common.papers import papers_recipe
@@ -153,7 +153,7 @@ def papers_both_biased():
 
 def shapes_baseline():
     """Biased sampling on the shapes: detectron2's own."""
-    return on_shapes(faster_rcnn(NUM_CLASSES))
+    return on_shapes(faster_rcnn(NUM_CLASSES, smallest=8))
 
 
 def shapes():

@@ -10,7 +10,7 @@
 COCO: `--num-gpus 8`, 90,000 iterations at batch 16; not run here. Shapes: a few minutes on 2 cores.
 """
 
-from sampling_free.detectron2.train.small import fcos
+from sampling_free.detectron2.models import fcos
 from sampling_free.detectron2.train.zoo import from_zoo
 
 from .common.papers import papers_recipe

@@ -10,8 +10,7 @@ The figures are v1's, by its own scaling. COCO: `--num-gpus 8`, 90,000 iteration
 few minutes on 2 cores.
 """
 
-from sampling_free.detectron2.train.dense_nodes import dense
-from sampling_free.detectron2.train.small import small_dense
+from sampling_free.detectron2.models import foveabox, own_form
 
 from .common.dense import on_coco, sampling_free
 from .common.run import on_resnet101
@@ -20,7 +19,7 @@ from .common.shapes import NUM_CLASSES, on_shapes
 
 def R_50_FPN_1x_baseline():
     """Focal Loss: FoveaBox's own form."""
-    cfg = on_coco(dense("foveabox"))
+    cfg = on_coco(foveabox(80, depth=50, norm=None, **own_form("foveabox")))
     cfg.model.backbone.bottom_up.freeze_at = 2
     cfg.train.clip_grad = 35  # the authors' own
     return cfg
@@ -43,7 +42,7 @@ def R_101_FPN_1x():
 
 def shapes_baseline():
     """Focal Loss on the shapes."""
-    return on_shapes(small_dense("foveabox", NUM_CLASSES), prior=None)
+    return on_shapes(foveabox(NUM_CLASSES, **own_form("foveabox")), prior=None)
 
 
 def shapes():

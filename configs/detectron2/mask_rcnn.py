@@ -10,7 +10,7 @@
 COCO: `--num-gpus 8`, 90,000 iterations at batch 16; not run here. Shapes: a few minutes on 2 cores.
 """
 
-from sampling_free.detectron2.train.small import mask_rcnn
+from sampling_free.detectron2.models import mask_rcnn
 from sampling_free.detectron2.train.zoo import from_zoo
 
 from .common.papers import papers_recipe
@@ -40,7 +40,7 @@ def papers_R_50_FPN_1x():
 
 def shapes_baseline():
     """Biased sampling on the shapes: detectron2's own."""
-    return on_shapes(mask_rcnn(NUM_CLASSES), masks=True)
+    return on_shapes(mask_rcnn(NUM_CLASSES, smallest=8), masks=True)
 
 
 def shapes():

@@ -12,7 +12,7 @@
 COCO: `--num-gpus 8`, 90,000 iterations at batch 16 (2x: 180,000); not run here. Shapes: a few minutes on 2 cores.
 """
 
-from sampling_free.detectron2.train.small import retinanet
+from sampling_free.detectron2.models import retinanet
 from sampling_free.detectron2.train.zoo import from_zoo
 
 from .common.papers import papers_recipe
@@ -92,7 +92,7 @@ def papers_R_101_FPN_2x():
 
 def shapes_baseline():
     """Focal Loss on the shapes: detectron2's own."""
-    return on_shapes(retinanet(NUM_CLASSES))
+    return on_shapes(retinanet(NUM_CLASSES, smallest=8))
 
 
 def shapes():

@@ -10,17 +10,24 @@ COCO: `--num-gpus 8`, 500,200 iterations at batch 64; not run here. Shapes: minu
 the iterations of the other detectors, as one anchor a box learns slowly.
 """
 
-from sampling_free.detectron2.train.dense_nodes import yolov3
-from sampling_free.detectron2.train.small import small_yolov3
+from sampling_free.config import LazyCall as L
+from sampling_free.detectors import yolov3 as yolov3_head
+from sampling_free.detectors.yolov3 import SMALL_ANCHORS
+from sampling_free.detectron2 import YOLOV3, DarkNet53Backbone
+from sampling_free.detectron2.models import own_form, yolov3
 
 from ..common.schedules import steps
-from .common.dense import at_sizes_of_yolov3, on_coco, sampling_free
+from .common.dense import RGB, at_sizes_of_yolov3, on_coco, sampling_free
 from .common.shapes import NUM_CLASSES, on_shapes
 
 
 def darknet53_500k_baseline():
     """Objectness."""
-    cfg = at_sizes_of_yolov3(on_coco(yolov3()))
+    head = L(yolov3_head)(num_classes=80, **own_form("yolov3"))
+    backbone = L(DarkNet53Backbone)(weights="DEFAULT")
+    cfg = at_sizes_of_yolov3(
+        on_coco(L(YOLOV3)(backbone=backbone, head=head, head_in_features=["c3", "c4", "c5"], **RGB))
+    )
     cfg.dataloader.train.total_batch_size = 64
     # darknet's rate is 1e-3 for sums over the images; here they are divided by the foreground, seven or so an image
     cfg.optimizer.update(lr=0.01, weight_decay=5e-4)
@@ -36,7 +43,7 @@ def darknet53_500k():
 
 def shapes_baseline():
     """Objectness on the shapes."""
-    model = small_yolov3(NUM_CLASSES)
+    model = yolov3(NUM_CLASSES, anchors=SMALL_ANCHORS, **own_form("yolov3"))
     return on_shapes(model, max_iter=2400, warmup=120, start=0.1, evaluations=3, clip_grad=10, prior=None)
 
 

@@ -42,8 +42,8 @@ def inspect(options: argparse.Namespace) -> Path:
     """
     from sampling_free.data.annotations import check_annotations
     from sampling_free.data.layouts import find
+    from sampling_free.own_data.figures import Figures
     from sampling_free.pictures.inspection import Inspection, save_inspection
-    from sampling_free.recipes.figures import Figures
 
     data = find(options.data, options.layout)
     say(data.sentence)
@@ -76,7 +76,7 @@ def _count(detector: str, figures: Any, names: Any, options: argparse.Namespace,
 
     from sampling_free import config
     from sampling_free.commands.train_folder import machine, write_config
-    from sampling_free.recipes.choices import choose
+    from sampling_free.own_data.choices import choose
     from sampling_free.torchvision.counting import count_by_level
 
     choices = choose(figures, detector, "torchvision", machine(), {"backbone": options.backbone}, len(names))

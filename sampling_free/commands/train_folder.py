@@ -21,7 +21,7 @@ from typing import Any
 from sampling_free import packaged
 from sampling_free.commands import command_line
 from sampling_free.errors import UserError
-from sampling_free.recipes.choices import DETECTORS, HOSTS, Choices, Machine, choose
+from sampling_free.own_data.choices import DETECTORS, HOSTS, Choices, Machine, choose
 
 _SHARE = 0.2  # of the images is evaluated on where the data set has no split for that
 
@@ -65,7 +65,7 @@ def write(options: argparse.Namespace) -> tuple[Path, Choices]:
     """
     from sampling_free.data.annotations import check_annotations
     from sampling_free.data.layouts import find
-    from sampling_free.recipes.figures import Figures
+    from sampling_free.own_data.figures import Figures
 
     data = find(options.data, options.layout)
     say(data.sentence)
@@ -116,7 +116,7 @@ def write_config(path: Path, choices: Choices, root: Path, images: int) -> None:
     """`config.py`, and beside it `own.py` with the detector's own form."""
     from sampling_free.config import plain
     from sampling_free.lazy import run_file
-    from sampling_free.recipes import detectron2, parts, torchvision
+    from sampling_free.own_data import detectron2, parts, torchvision
 
     defaults = plain(run_file(packaged.folder() / "torchvision" / "common" / "run.py")["OPTIONS"])
     host = torchvision if choices.host == "torchvision" else detectron2

@@ -27,8 +27,8 @@ _KINDS = {"atss": ATSS, "paa": PAA, "foveabox": FoveaBox}
 Node = DictConfig
 
 
-def host_config(name: str, key: str) -> Any:
-    """A node of one of detectron2's own config files, by their place in its package: `common/models/fcos.py`."""
+def host_config(name: str, key: str | None = None) -> Any:
+    """The nodes of one of detectron2's own config files, `common/models/fcos.py` for one, or one of these nodes."""
     # by path: detectron2's model_zoo module needs pkg_resources, which newer versions of setuptools lack
     configs = Path(detectron2.__file__).parent / "model_zoo" / "configs"
     return LazyConfig.load(str(configs / name), key)

@@ -34,7 +34,7 @@ class Inspection:
     Attributes:
         title: of the picture.
         names: of the classes, by id.
-        figures: per split, as `recipes.figures.Figures`.
+        figures: per split, as `own_data.figures.Figures`.
         counts: per detector foreground `(L, C)` and examples `(L,)`; of C columns the last are those of the classes,
             in their order, and one alone where a detector knows none.
         scales: per detector what it resizes images by.

@@ -10,7 +10,7 @@ import pytest
 
 from sampling_free import config
 from sampling_free.commands import train_folder
-from sampling_free.recipes.choices import DETECTORS
+from sampling_free.own_data.choices import DETECTORS
 from tests.commands import layouts
 
 HOSTS = ["torchvision"] + ["detectron2"] * (importlib.util.find_spec("detectron2") is not None)

@@ -26,9 +26,9 @@ from torchvision.models import resnext101_64x4d
 from sampling_free import config
 from sampling_free.detectors import DeformableConv
 from sampling_free.detectron2 import counted_head, fit_prior, make_sampling_free
+from sampling_free.detectron2.models import host_config
 from sampling_free.detectron2.train.evaluation import CocoEvaluator
 from sampling_free.detectron2.train.loading import train_loader
-from sampling_free.detectron2.train.zoo import host_config
 from sampling_free.mechanism import scale_parameters
 from tests.detectron2 import small
 

@@ -6,10 +6,11 @@ from detectron2.modeling.backbone.resnet import BottleneckBlock, DeformBottlenec
 
 from sampling_free import detectors
 from sampling_free.config import LazyCall as L
-from sampling_free.detectron2.train.dense_nodes import RGB
 from sampling_free.detectron2.train.zoo import from_zoo
 
 from .run import every_image
+
+RGB = dict(pixel_mean=[123.675, 116.28, 103.53], pixel_std=[58.395, 57.12, 57.375])  # as torchvision's weights want it
 
 
 def on_coco(model):

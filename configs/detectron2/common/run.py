@@ -6,7 +6,7 @@ from fvcore.common.param_scheduler import MultiStepParamScheduler
 
 from sampling_free.config import LazyCall as L
 from sampling_free.detectron2 import SCALE_OVERRIDES, make_sampling_free
-from sampling_free.detectron2.train.zoo import host_config
+from sampling_free.detectron2.models import host_config
 from sampling_free.heuristics import BiasedSampling
 from sampling_free.mechanism import PerExample
 

@@ -5,10 +5,11 @@ from detectron2.data import DatasetMapper, build_detection_test_loader
 
 from sampling_free.config import LazyCall as L
 from sampling_free.config import as_config
+from sampling_free.detectron2.models import host_config
 from sampling_free.detectron2.train.evaluation import CocoEvaluator
 from sampling_free.detectron2.train.loading import train_loader
 from sampling_free.detectron2.train.splits import shapes_split
-from sampling_free.detectron2.train.zoo import ENGINE, host_config, with_our_options
+from sampling_free.detectron2.train.zoo import ENGINE, with_our_options
 
 from ...common.schedules import steps
 

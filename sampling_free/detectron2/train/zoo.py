@@ -1,19 +1,14 @@
 """detectron2's own config files, from where it is installed, as configs of this project's engine."""
 
-from pathlib import Path
-from typing import Any
-
-import detectron2
-from detectron2.config import LazyConfig
 from detectron2.data import build_detection_train_loader
 from detectron2.evaluation import COCOEvaluator
 from omegaconf import DictConfig
 
+from sampling_free.detectron2.models import host_config
 from sampling_free.detectron2.train.evaluation import CocoEvaluator
 from sampling_free.detectron2.train.loading import train_loader
 
 ENGINE = "sampling_free.detectron2.train.engine"
-_CONFIGS = Path(detectron2.__file__).parent / "model_zoo" / "configs"
 _OURS = {build_detection_train_loader: train_loader, COCOEvaluator: CocoEvaluator}
 _OPTIONS = dict(
     output_dir=None,  # None: output/FOLDER/FILE/VARIANT
@@ -21,12 +16,6 @@ _OPTIONS = dict(
     clip_grad=None,  # largest norm of the gradient
     prior="auto",  # of a sampling-free model: counted in the training data, or a number, or None to leave it
 )
-
-
-def host_config(name: str, key: str | None = None) -> Any:
-    """The nodes of one of detectron2's files, `COCO-Detection/retinanet_R_50_FPN_1x.py` for one, or one of them."""
-    # by path: detectron2's model_zoo module needs pkg_resources, which newer versions of setuptools lack
-    return LazyConfig.load(str(_CONFIGS / name), key)
 
 
 def from_zoo(name: str) -> DictConfig:

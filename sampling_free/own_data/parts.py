@@ -2,7 +2,7 @@
 
 import re
 
-from sampling_free.recipes.choices import DETECTORS, Choices
+from sampling_free.own_data.choices import DETECTORS, Choices
 
 OURS, OWN = "Sampling-Free", "own form"
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from sampling_free.recipes import parts
-from sampling_free.recipes.choices import PRETRAINED, SMALL, Choices
+from sampling_free.own_data import parts
+from sampling_free.own_data.choices import PRETRAINED, SMALL, Choices
 
 _DENSE = ("atss", "paa", "foveabox")
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sampling_free.errors import UserError
-from sampling_free.recipes.figures import Figures
+from sampling_free.own_data.figures import Figures
 
 DETECTORS = {
     "retinanet": "RetinaNet",

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sampling_free.recipes import parts
-from sampling_free.recipes.choices import SMALL, Choices
+from sampling_free.own_data import parts
+from sampling_free.own_data.choices import SMALL, Choices
 
 _DENSE = ("atss", "paa", "foveabox", "yolov3")
 
@@ -97,7 +97,7 @@ train = dict(
 
 
 def text(choices: Choices, root: Path, images: int, defaults: dict[str, Any]) -> str:
-    """Everything below the docstring; arguments as `recipes.torchvision.text`, whose `defaults` are of no use here."""
+    """Everything below the docstring; arguments as `own_data.torchvision.text`, whose `defaults` are of no use here."""
     depth = None if choices.backbone == SMALL else int(choices.backbone.removeprefix("resnet"))
     arguments: dict[str, Any] = {"num_classes": choices.num_classes, "depth": depth}
     sizes = ("smallest", "anchor_scale", "anchors")
