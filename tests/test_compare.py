@@ -100,7 +100,7 @@ def test_rows_are_run_and_set_side_by_side(place, capfd):
     assert readme.startswith("# Title\n<!-- table -->\n") and readme.endswith(expected + "\n<!-- /table -->\nend\n")
     command = readme.split("```")[1].removeprefix("bash\n")
     words = ["--output", "out", "--publish", "README.md", *rows, "--", "model.steps=9"]
-    assert shlex.split(command.replace("\\\n", "")) == ["python", "-m", "sampling_free.commands.compare", *words]
+    assert shlex.split(command.replace("\\\n", "")) == ["sampling-free", "compare", *words]
 
 
 def test_several_seeds_give_mean_and_deviation(place):

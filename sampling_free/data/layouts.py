@@ -72,7 +72,8 @@ def find(path: str | Path, layout: str | None = None) -> DataSet:
 
 
 def _data_set(path: Path, kind: str, parts: dict[str, Content]) -> DataSet:
-    root = (path if path.is_dir() else path.parent).resolve()
+    files = [os.path.abspath(image["file_name"]) for content in parts.values() for image in content["images"]]
+    root = Path(os.path.commonpath([os.path.abspath(path if path.is_dir() else path.parent), *files]))
     splits: dict[str, Content] = {}
     for name, content in parts.items():
         splits.setdefault(_SPLITS.get(name, name), content)
