@@ -1,4 +1,4 @@
-"""The command `python -m sampling_free.commands.compare`, on an engine of a few lines and on torchvision's."""
+"""The command `sampling-free compare`, on an engine of a few lines and on torchvision's."""
 
 import csv
 import shlex

@@ -1,4 +1,4 @@
-"""The command `python -m sampling_free.commands.plot`."""
+"""The command `sampling-free plot`."""
 
 import subprocess
 import sys

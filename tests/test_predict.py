@@ -1,4 +1,4 @@
-"""The command `python -m sampling_free.commands.predict` with a real, untrained detector."""
+"""The command `sampling-free predict` with a real, untrained detector."""
 
 import json
 import subprocess

@@ -1,6 +1,6 @@
 r"""RetinaNet and Faster R-CNN, own form and sampling-free, on 296 photographs of playing cards at 128 px: little data.
 
-PHOTOGRAPHS_ROOT=CARDS python -m sampling_free.commands.study projects/photographs/cards.py \
+PHOTOGRAPHS_ROOT=CARDS sampling-free study projects/photographs/cards.py \
         --output projects/photographs/cards
 """
 

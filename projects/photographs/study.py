@@ -1,6 +1,6 @@
 """Every detector in its own form and sampling-free on VOC 2012's animals, each at its own best rate.
 
-python -m sampling_free.commands.study projects/photographs/study.py --output projects/photographs/results
+sampling-free study projects/photographs/study.py --output projects/photographs/results
 """
 
 CONFIG = "configs/torchvision/photographs.py"
