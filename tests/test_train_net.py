@@ -143,7 +143,7 @@ def test_a_new_run_in_a_used_folder_keeps_the_former_checkpoints(folder, caplog)
         (["train.precision=half"], "train.precision must be one of 32-true"),
         pytest.param(["train.precision=16-mixed"], "needs a CUDA device", marks=WITHOUT_CUDA),
         (["engine=no.such.engine"], "engine 'no.such.engine' of the config cannot be imported"),
-        (["+model.scalings=1"], "model (sampling_free.torchvision.convert.make_sampling_free)"),
+        (["+model.scalings=1"], "model has no choice named scalings; did you mean scaling?"),
         (["+optimizer.learning_rate=1"], "optimizer (torch.optim.sgd.SGD)"),
         (["--resume"], "options go before key=value"),
         (["dataloader.train.total_batch_size=0"], "batch"),
@@ -322,5 +322,5 @@ def test_ctrl_c_ends_with_a_word(folder):
 def test_the_option_list_is_detectron2s():
     options = {option for action in train_net().parser()._actions for option in action.option_strings}
     assert options == {"-h", "--help"} | {
-        f"--{name}" for name in "config-file resume eval-only num-gpus num-machines machine-rank dist-url".split()
+        f"--{name}" for name in "config-file resume eval-only print-config num-gpus num-machines machine-rank dist-url".split()
     }
