@@ -322,5 +322,6 @@ def test_ctrl_c_ends_with_a_word(folder):
 def test_the_option_list_is_detectron2s():
     options = {option for action in train_net().parser()._actions for option in action.option_strings}
     assert options == {"-h", "--help"} | {
-        f"--{name}" for name in "config-file resume eval-only print-config num-gpus num-machines machine-rank dist-url".split()
+        f"--{name}"
+        for name in "config-file resume eval-only print-config num-gpus num-machines machine-rank dist-url".split()
     }

@@ -54,6 +54,7 @@ def torchvision_model(name, form="sampling-free"):
     """Takes images of 96 px and of 110 x 90 px as they are."""
     model = DenseModel(small.Body(), small.detector(name, form), min_size=96, max_size=128)
     model.transform.resize = lambda image, target=None: (image, target)
+    model.transform._skip_resize = True
     return model
 
 

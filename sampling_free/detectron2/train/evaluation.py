@@ -4,14 +4,20 @@ import contextlib
 import io
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from detectron2.data import MetadataCatalog
-from detectron2.evaluation import COCOEvaluator, DatasetEvaluator, PascalVOCDetectionEvaluator, inference_on_dataset
+from detectron2.evaluation import (
+    COCOEvaluator,
+    DatasetEvaluator,
+    PascalVOCDetectionEvaluator,
+    coco_evaluation,
+    inference_on_dataset,
+)
 from detectron2.evaluation.testing import flatten_results_dict
 from detectron2.structures import BoxMode
 from detectron2.utils.registry import locate
@@ -44,7 +50,8 @@ class CocoEvaluator(COCOEvaluator):
     """
 
     def __init__(self, dataset_name: str, output_dir: str | None = None, **options: Any) -> None:
-        super().__init__(dataset_name, output_dir=output_dir, **({"allow_cached_coco": False} | options))
+        with _instead_of_the_file(MetadataCatalog.get(dataset_name).get("truth")):
+            super().__init__(dataset_name, output_dir=output_dir, **({"allow_cached_coco": False} | options))
         self._folder = None if output_dir is None else Path(output_dir)
         self._output_dir = None  # detectron2 would write everything twice more
         self._has_masks = False
@@ -93,6 +100,18 @@ class CocoEvaluator(COCOEvaluator):
             write_curves(self._folder, coco_eval, list(class_names or []))
         results = super()._derive_coco_results(coco_eval, iou_type, class_names)
         return {name: value for name, value in results.items() if np.isfinite(value)}
+
+
+@contextlib.contextmanager
+def _instead_of_the_file(truth: dict[str, Any] | None) -> Iterator[None]:
+    """Within it detectron2 takes checked annotations, where there are some: those of the file may lack ids."""
+    reads = coco_evaluation.COCO
+    if truth is not None:
+        coco_evaluation.COCO = lambda file: _index(truth)
+    try:
+        yield
+    finally:
+        coco_evaluation.COCO = reads
 
 
 class Matched(DatasetEvaluator):
