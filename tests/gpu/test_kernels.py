@@ -63,6 +63,7 @@ def test_rows_of_a_region_of_interest_head():
     torch.testing.assert_close(sigmoid_cross_entropy_sum(logits.cuda(), labels.cuda(), 81).cpu(), expected)
 
 
+@pytest.mark.filterwarnings("default:.*torch.jit:DeprecationWarning")  # of torch's own compiler
 def test_the_loss_compiles_into_one_graph():
     maps, labels = maps_and_labels(COCO[2:], 3, 4)
     maps, labels = [level.cuda() for level in maps], labels.cuda()
@@ -78,12 +79,13 @@ def test_the_loss_compiles_into_one_graph():
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=0)
 
 
+@pytest.mark.filterwarnings("default")  # torch warns that the debug mode is a prototype
 def test_the_loss_waits_for_nothing():
     maps, labels = maps_and_labels(COCO, 9, 80)
     maps, labels = [level.cuda().requires_grad_() for level in maps], labels.cuda()
     sigmoid_cross_entropy_sum(maps, labels, 80).backward()  # compiles
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         sigmoid_cross_entropy_sum(maps, labels, 80).backward()
     finally:
         torch.cuda.set_sync_debug_mode("default")
