@@ -13,6 +13,7 @@ The first three touch the classification loss alone. At its optimum delta = 1 / 
 classification loss 1; sigma_k = sqrt(L_k), which makes every loss 1/2.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,7 +27,7 @@ Losses = dict[str, Tensor]
 Names = str | tuple[str, ...]
 
 
-class LossScaling(nn.Module):
+class LossScaling(nn.Module, ABC):
     """What the four share: the call, the sums over names, and what is kept for the log.
 
     A name may be a tuple of names whose losses count as one (the stages of Cascade R-CNN).
@@ -64,9 +65,9 @@ class LossScaling(nn.Module):
         self.last = {f"raw/{name}": loss.detach() for name, loss in losses.items()} | counts
         return self.scale(dict(losses), classification, localization)
 
+    @abstractmethod
     def scale(self, losses: Losses, classification: tuple[str, ...], localization: tuple[str, ...]) -> Losses:
         """What a variant does; see `forward`."""
-        raise NotImplementedError
 
 
 class ConstantScaling(LossScaling):
