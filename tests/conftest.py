@@ -1,5 +1,6 @@
 """A clean room for each test: it starts from the same random state, and leaves it and the environment as found."""
 
+import logging
 import os
 import random
 
@@ -44,3 +45,13 @@ def clean_room():
     for name in os.environ.keys() - environment.keys():
         del os.environ[name]
     os.environ.update(environment)
+
+
+@pytest.fixture(autouse=True)
+def loggers():
+    """A run in the test's process adds handlers for the standard output of the moment, which ends with the test."""
+    hosts = [logging.getLogger(name) for name in ("detectron2", "fvcore")]
+    before = [logger.handlers[:] for logger in hosts]
+    yield
+    for logger, handlers in zip(hosts, before, strict=True):
+        logger.handlers[:] = handlers

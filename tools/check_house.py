@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "errors.py": (),
     "boxes.py": ("torch", "torchvision.ops"),
     "recipe.py": ("sampling_free.mechanism",),
+    "deployment.py": ("torch", "sampling_free.mechanism"),
     "mechanism": ("torch", "triton"),
     "heuristics": ("torch", "torchvision.ops", "sampling_free.boxes", "sampling_free.mechanism"),
     "detectors": (

@@ -19,7 +19,7 @@ except ImportError as error:
     ) from error
 
 from sampling_free.detectron2.cascade import EveryStage, PerStage, SamplingFreeCascadeROIHeads
-from sampling_free.detectron2.convert import make_sampling_free
+from sampling_free.detectron2.convert import make_sampling_free, to_host
 from sampling_free.detectron2.dense import ATSS, PAA, YOLOV3, DarkNet53Backbone, FoveaBox
 from sampling_free.detectron2.fcos import SamplingFreeFCOS
 from sampling_free.detectron2.foreground import counted_head, fit_prior, set_prior
@@ -49,4 +49,5 @@ __all__ = [
     "fit_prior",
     "make_sampling_free",
     "set_prior",
+    "to_host",
 ]

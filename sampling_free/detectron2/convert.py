@@ -12,8 +12,10 @@ from detectron2.modeling.roi_heads import CascadeROIHeads, StandardROIHeads
 from detectron2.utils.registry import locate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import UnsupportedValueType
+from torch import nn
 
 from sampling_free import recipe
+from sampling_free.deployment import plain_copy
 from sampling_free.detectron2.cascade import SamplingFreeCascadeROIHeads
 from sampling_free.detectron2.fcos import SamplingFreeFCOS
 from sampling_free.detectron2.retinanet import SamplingFreeRetinaNet
@@ -105,6 +107,22 @@ def make_sampling_free(
             f"{model.__name__} {what}"
         )
     return model_config
+
+
+def to_host(model: nn.Module) -> nn.Module:
+    """detectron2's plain model from its sampling-free form, for deployment: a copy with its weights and threshold.
+
+    Its detections are those of `model`. Its state dict loads into a model that detectron2 built, and the other way
+    round; detectron2's export takes it as any model of its own. What trains, such as the learned scale and the
+    foreground statistics, is left out.
+
+    Args:
+        model: a built model, whose config `make_sampling_free` converted; stays as it is.
+
+    Raises:
+        UserError: the model is not sampling-free, or has no plain form (ATSS, PAA, FoveaBox, YOLOv3).
+    """
+    return plain_copy(model, {form: host for host, form in _FORMS.items()})
 
 
 def _convert_one_stage(

@@ -29,16 +29,6 @@ class OneStage(nn.Module):
     training computed is in the checkpoint, and evaluation uses it unless the user said another.
     """
 
-    # none of these is part of inference, so TorchScript need not understand them
-    __jit_ignored_attributes__ = [
-        "classification_loss",
-        "box_loss",
-        "normalizer",
-        "scaling",
-        "statistics",
-        "fitted_threshold",
-    ]
-
     classification_loss: nn.Module
     box_loss: nn.Module | None
     normalizer: Any

@@ -52,7 +52,7 @@ class SamplingFreeROIHeads(StandardROIHeads):
         UserError: a choice makes no sense here.
     """
 
-    __jit_ignored_attributes__ = ["sampling", "normalizer", "scaling"]
+    __jit_ignored_attributes__ = ["sampling"]
 
     _kind = "roi"  # for what makes sense here
 

@@ -49,7 +49,7 @@ class SamplingFreeRPN(RPN):
         UserError: a choice makes no sense here.
     """
 
-    __jit_ignored_attributes__ = ["sampling", "normalizer", "scaling", "statistics"]
+    __jit_ignored_attributes__ = ["sampling"]
 
     @configurable
     def __init__(

@@ -27,6 +27,7 @@ class FocalLoss(nn.Module):
         self.alpha = alpha
         self.gamma = gamma
 
+    @torch.jit.unused
     def forward(self, logits: Tensor | Sequence[Tensor], labels: Tensor, num_classes: int) -> Tensor:
         """Sum over rows `(M, C)` with labels `(M,)`, or over L raw maps `(N, A*C, H, W)` with labels `(N, R)`."""
         rows = rows_of_maps(logits, num_classes)

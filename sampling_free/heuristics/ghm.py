@@ -39,6 +39,7 @@ class GradientDensity(nn.Module):
         self.momentum = momentum
         self.register_buffer("counts", torch.zeros(bins, dtype=torch.float64))
 
+    @torch.jit.unused
     def forward(self, norms: Tensor, valid: Tensor | None = None) -> Tensor:
         """Weight of each entry, divided by the number of entries: their weighted sum is GHM's loss.
 
@@ -83,6 +84,7 @@ class GHMC(nn.Module):
         super().__init__()
         self.density = GradientDensity(bins, momentum)
 
+    @torch.jit.unused
     def forward(self, logits: Tensor | Sequence[Tensor], labels: Tensor, num_classes: int) -> Tensor:
         """A scalar for rows `(M, C)` with labels `(M,)`, or L raw maps `(N, A*C, H, W)` with labels `(N, R)`."""
         rows = rows_of_maps(logits, num_classes)
@@ -115,6 +117,7 @@ class GHMR(nn.Module):
         self.mu = mu
         self.density = GradientDensity(bins, momentum)
 
+    @torch.jit.unused
     def forward(self, deltas: Tensor, targets: Tensor) -> Tensor:
         """A float32 scalar for the encoded boxes `(M, 4)` of the foreground, predicted and true; 0 without any."""
         difference = deltas.float() - targets.float()

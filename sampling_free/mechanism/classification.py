@@ -70,6 +70,7 @@ class SigmoidCrossEntropy(nn.Module):
 
     reduction = "sum"
 
+    @torch.jit.unused
     def forward(self, logits: Tensor | Sequence[Tensor], labels: Tensor, num_classes: int) -> Tensor:
         """See `sigmoid_cross_entropy_sum`."""
         return sigmoid_cross_entropy_sum(logits, labels, num_classes)

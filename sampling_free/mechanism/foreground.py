@@ -30,6 +30,10 @@ class ForegroundStatistics(nn.Module):
         num_classes: C of the classifier; 1 for a region proposal network.
     """
 
+    # what follows from counts has no value before there are any: TorchScript and the tracer must not ask for it
+    __jit_unused_properties__ = ["prior", "bias", "score_threshold", "standard_error", "summary"]
+    __jit_ignored_attributes__ = __jit_unused_properties__
+
     num_foreground: Tensor
     num_examples: Tensor
     num_images: Tensor
@@ -51,8 +55,8 @@ class ForegroundStatistics(nn.Module):
         self.register_buffer("_sum_of_squares", torch.zeros(3, dtype=torch.int64))
 
     def __dir__(self) -> list[str]:
-        # torch.jit.trace evaluates every name listed here, and what follows from counts has no value before there are
-        return [name for name in super().__dir__() if not isinstance(getattr(type(self), name, None), property)]
+        # torch.jit.trace evaluates every name listed here
+        return [name for name in super().__dir__() if name not in self.__jit_unused_properties__]
 
     def settle(self) -> None:
         """The prior is what its user wants: there is nothing to remind of."""

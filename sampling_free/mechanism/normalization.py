@@ -84,6 +84,7 @@ class ForegroundNormalizer(nn.Module):
         self.momentum = momentum
         self.register_buffer("running", torch.tensor(float(initial)))
 
+    @torch.jit.unused
     def forward(self, num_foreground: Tensor) -> Tensor:
         """Divisor, a float32 scalar without gradient, for a scalar count of this process's mini-batch."""
         count = mean_over_processes(num_foreground.detach().float())
@@ -111,6 +112,7 @@ class MovingForegroundNormalizer(nn.Module):
         # float64, because the average that is to be met bit for bit is a Python number
         self.register_buffer("running", torch.tensor(float(initial), dtype=torch.float64))
 
+    @torch.jit.unused
     def forward(self, num_foreground: Tensor) -> float:
         """Divisor for a scalar count of this process's mini-batch."""
         count = max(1.0, mean_over_processes(num_foreground.detach().float()).item())

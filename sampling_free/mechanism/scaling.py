@@ -39,6 +39,7 @@ class LossScaling(nn.Module, ABC):
         super().__init__()
         self.last = {}  # what the last forward saw; for logging, so it is not state
 
+    @torch.jit.unused
     def forward(
         self, losses: Mapping[str, Tensor], classification: Names, localization: Names, **counts: Tensor
     ) -> Losses:
@@ -141,6 +142,7 @@ class LearnedScaling(GuidedScaling):
         self.d = nn.Parameter(torch.ones(1))  # with a dimension, for sharded training divides parameters by it
 
     @property
+    @torch.jit.unused
     def delta(self) -> Tensor:
         """The learned scale, a positive scalar."""
         return self.d[0] ** 2

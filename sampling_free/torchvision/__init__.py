@@ -8,7 +8,7 @@ and the model drops into the training loop it came from.
 
 from sampling_free.mechanism.normalization import PerExample, PerForeground, PerImage
 from sampling_free.torchvision.build import build_sampling_free
-from sampling_free.torchvision.convert import make_sampling_free
+from sampling_free.torchvision.convert import make_sampling_free, to_host
 from sampling_free.torchvision.dense import (
     DenseModel,
     atss_resnet50_fpn,
@@ -32,5 +32,6 @@ __all__ = [
     "make_sampling_free",
     "paa_resnet50_fpn",
     "set_prior",
+    "to_host",
     "yolov3_darknet53",
 ]

@@ -7,9 +7,14 @@ from typing import Any
 
 from torch import nn
 from torchvision.models.detection import FCOS, RetinaNet
+from torchvision.models.detection.fcos import FCOSHead
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
+from torchvision.models.detection.retinanet import RetinaNetHead
+from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.rpn import RegionProposalNetwork
 
 from sampling_free import recipe
+from sampling_free.deployment import plain_copy
 from sampling_free.errors import UserError
 from sampling_free.mechanism import ExampleChoice, LossScaling
 from sampling_free.mechanism.threshold import add_fitted_threshold
@@ -18,6 +23,13 @@ from sampling_free.torchvision.fcos import SamplingFreeFCOSHead
 from sampling_free.torchvision.retinanet import SamplingFreeRetinaNetHead
 from sampling_free.torchvision.roi_heads import SamplingFreeRoIHeads
 from sampling_free.torchvision.rpn import SamplingFreeRPN
+
+_HOSTS: dict[type[nn.Module], type[nn.Module]] = {
+    SamplingFreeRetinaNetHead: RetinaNetHead,
+    SamplingFreeFCOSHead: FCOSHead,
+    SamplingFreeRPN: RegionProposalNetwork,
+    SamplingFreeRoIHeads: RoIHeads,
+}
 
 
 def make_sampling_free(
@@ -91,6 +103,22 @@ def make_sampling_free(
         )
     model.register_load_state_dict_post_hook(partial(_forgive_missing, frozenset(set(model.state_dict()) - before)))
     return model
+
+
+def to_host(model: nn.Module) -> nn.Module:
+    """torchvision's plain model from its sampling-free form, for deployment: a copy with its weights and threshold.
+
+    Its detections are those of `model`. Its state dict loads into a model that torchvision built, and the other way
+    round; `torch.jit.script` and `torch.onnx.export` take it as any model of torchvision's. What trains, such as the
+    learned scale and the foreground statistics, is left out.
+
+    Args:
+        model: what `make_sampling_free` converted; stays as it is.
+
+    Raises:
+        UserError: the model was not converted.
+    """
+    return plain_copy(model, _HOSTS)
 
 
 def _convert_dense(

@@ -1,5 +1,7 @@
 """torchvision's FCOS head, trained on every point. Letters: N images, L levels, R points, C classes."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from sampling_free.errors import UserError
 from sampling_free.heuristics.applicable import check_dense_losses
 from sampling_free.mechanism import ForegroundStatistics, LossScaling
 from sampling_free.mechanism.normalization import PerForeground, check_normalizer, over, reduction_of
+from sampling_free.torchvision.inherited import inherited
 from sampling_free.torchvision.structures import Target, labels_of_matches, take_over
 
 
@@ -30,7 +33,7 @@ class SamplingFreeFCOSHead(FCOSHead):
         UserError: `host` is none of torchvision's, or a choice makes no sense here.
     """
 
-    normalizer: PerForeground
+    host_forward = inherited(FCOSHead.forward)
 
     def __init__(
         self,
@@ -53,22 +56,23 @@ class SamplingFreeFCOSHead(FCOSHead):
         self.statistics = ForegroundStatistics(0, 0, self.num_classes)
 
     @property
+    @torch.jit.unused
     def num_classes(self) -> int:
         """C, columns of the logits."""
         return self.classification_head.num_classes
 
     def forward(self, x: list[Tensor]) -> dict[str, Tensor]:
         """In training `cls_logits` is a list of L raw maps `(N, C, H, W)`; the rest as torchvision's."""
-        if not self.training:
-            return super().forward(x)
-        head = self.classification_head
-        deltas, centerness = self.regression_head(x)
-        return {
-            "cls_logits": [head.cls_logits(head.conv(f)) for f in x],
-            "bbox_regression": deltas,
-            "bbox_ctrness": centerness,
-        }
+        return self._raw_outputs(x) if self.training else self.host_forward(x)
 
+    @torch.jit.unused
+    def _raw_outputs(self, x: list[Tensor]) -> dict[str, Tensor]:
+        head = self.classification_head
+        logits: Any = [head.cls_logits(head.conv(features)) for features in x]
+        deltas, centerness = self.regression_head(x)
+        return {"cls_logits": logits, "bbox_regression": deltas, "bbox_ctrness": centerness}
+
+    @torch.jit.unused
     def compute_loss(
         self,
         targets: list[Target],

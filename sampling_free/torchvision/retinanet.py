@@ -3,6 +3,8 @@
 Letters: N images, L levels, A anchors per place, C classes.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection._utils import _box_loss
@@ -10,7 +12,8 @@ from torchvision.models.detection.retinanet import RetinaNetHead
 
 from sampling_free.heuristics.applicable import check_dense_losses
 from sampling_free.mechanism import ForegroundStatistics, LossScaling
-from sampling_free.mechanism.normalization import BatchLoss, DenseNormalizer, check_normalizer, reduction_of
+from sampling_free.mechanism.normalization import BatchLoss, check_normalizer, reduction_of
+from sampling_free.torchvision.inherited import inherited
 from sampling_free.torchvision.structures import Target, labels_of_matches, take_over
 
 Foreground = tuple[Tensor, Tensor, Tensor]
@@ -33,7 +36,7 @@ class SamplingFreeRetinaNetHead(RetinaNetHead):
         UserError: `host` is none of torchvision's, or a choice makes no sense here.
     """
 
-    normalizer: DenseNormalizer
+    host_forward = inherited(RetinaNetHead.forward)
 
     def __init__(
         self,
@@ -50,22 +53,27 @@ class SamplingFreeRetinaNetHead(RetinaNetHead):
         check_dense_losses(classification_loss, box_loss, "RetinaNet")
         self.classification_loss = classification_loss
         self.box_loss = box_loss
-        self.normalizer = normalizer  # type: ignore[assignment]
+        self.normalizer: Any = normalizer
         self.scaling = scaling
         self.statistics = ForegroundStatistics(0, 0, self.num_classes)
 
     @property
+    @torch.jit.unused
     def num_classes(self) -> int:
         """C, columns of the logits; torchvision's count includes a background column that is never positive."""
         return self.classification_head.num_classes
 
     def forward(self, x: list[Tensor]) -> dict[str, Tensor]:
         """In training `cls_logits` is a list of L raw maps `(N, A*C, H, W)`; the rest as torchvision's."""
-        if not self.training:
-            return super().forward(x)
-        head = self.classification_head
-        return {"cls_logits": [head.cls_logits(head.conv(f)) for f in x], "bbox_regression": self.regression_head(x)}
+        return self._raw_outputs(x) if self.training else self.host_forward(x)
 
+    @torch.jit.unused
+    def _raw_outputs(self, x: list[Tensor]) -> dict[str, Tensor]:
+        head = self.classification_head
+        logits: Any = [head.cls_logits(head.conv(features)) for features in x]
+        return {"cls_logits": logits, "bbox_regression": self.regression_head(x)}
+
+    @torch.jit.unused
     def compute_loss(
         self,
         targets: list[Target],

@@ -5,7 +5,7 @@ Letters: N images, R proposals of an image, M those of the batch that train, C c
 
 from collections.abc import Callable
 from functools import cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,8 @@ from sampling_free.boxes import best_overlap, paired_iou
 from sampling_free.heuristics.applicable import check_sampling
 from sampling_free.heuristics.sampling import chosen
 from sampling_free.mechanism import Evidence, ExampleChoice, LossScaling, Predictions, WeightedChoice
-from sampling_free.mechanism.normalization import ExampleCounts, SampledNormalizer, check_normalizer
+from sampling_free.mechanism.normalization import ExampleCounts, check_normalizer
+from sampling_free.torchvision.inherited import inherited
 from sampling_free.torchvision.structures import (
     Target,
     all_labelled,
@@ -62,7 +63,7 @@ class SamplingFreeRoIHeads(RoIHeads):
     do without.
 
     Args:
-        host: torchvision's, whose parts and settings it takes; its sampler is left.
+        host: torchvision's, whose parts and settings it takes; its sampler is idle.
         sampling: which proposals train.
         normalizer: what losses are divided by.
         scaling: of the classification loss.
@@ -71,7 +72,7 @@ class SamplingFreeRoIHeads(RoIHeads):
         UserError: `host` is none of torchvision's, or a choice makes no sense here.
     """
 
-    normalizer: SampledNormalizer
+    host_forward = inherited(RoIHeads.forward)
 
     def __init__(
         self, host: nn.Module, *, sampling: ExampleChoice, normalizer: nn.Module, scaling: LossScaling
@@ -80,9 +81,10 @@ class SamplingFreeRoIHeads(RoIHeads):
         take_over(self, host, RoIHeads)
         check_normalizer(normalizer, "sampled", "an RoI head")
         check_sampling(sampling, "roi")
+        self.host_sampler = host.fg_bg_sampler
         self.fg_bg_sampler = all_labelled
         self.sampling = sampling
-        self.normalizer = normalizer  # type: ignore[assignment]
+        self.normalizer: Any = normalizer
         self.scaling = scaling
 
     def forward(
@@ -93,13 +95,24 @@ class SamplingFreeRoIHeads(RoIHeads):
         targets: list[Target] | None = None,
     ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
         """Detections, or in training torchvision's losses with `loss_classifier` scaled; see torchvision."""
+        if targets is not None and not torch.jit.is_scripting():
+            self._check_labels(targets)
+        if not self.training:
+            return self.host_forward(features, proposals, image_shapes, targets)
+        assert targets is not None, "targets should not be None"
+        return [], self._forward_training(features, proposals, image_shapes, targets)
+
+    @torch.jit.unused
+    def _check_labels(self, targets: list[Target]) -> None:
         classifier = getattr(self.box_predictor, "cls_score", None)
         if classifier is not None:  # an own predictor may be built otherwise
-            for target in targets or []:
+            for target in targets:
                 check_labels(target, classifier.out_features, lowest=1)  # 0 is the background
-        if not self.training:
-            return super().forward(features, proposals, image_shapes, targets)
-        assert targets is not None, "targets should not be None"
+
+    @torch.jit.unused
+    def _forward_training(
+        self, features: dict[str, Tensor], proposals: list[Tensor], image_shapes: Sizes, targets: list[Target]
+    ) -> dict[str, Tensor]:
         check_types(targets)
         samples = self._chosen(features, proposals, image_shapes, targets)
         output = self._predict(features, samples.proposals, image_shapes)
@@ -108,7 +121,7 @@ class SamplingFreeRoIHeads(RoIHeads):
             losses["loss_mask"] = self._mask_loss(features, samples, image_shapes, targets)
         if self.has_keypoint():
             losses["loss_keypoint"] = self._keypoint_loss(features, samples, image_shapes, targets)
-        return [], losses
+        return losses
 
     @torch.no_grad()
     def _chosen(

@@ -1,6 +1,7 @@
 """torchvision's region proposal network, trained on every anchor. Letters: N images, R anchors of an image."""
 
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,8 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, concat_box_p
 from sampling_free.boxes import best_overlap
 from sampling_free.heuristics.applicable import check_sampling
 from sampling_free.mechanism import Evidence, ExampleChoice, ForegroundStatistics, LossScaling, Predictions
-from sampling_free.mechanism.normalization import ExampleCounts, SampledNormalizer, check_normalizer
+from sampling_free.mechanism.normalization import ExampleCounts, check_normalizer
+from sampling_free.torchvision.inherited import inherited
 from sampling_free.torchvision.structures import Target, all_labelled, ground_truth, objectness_labels, take_over
 
 
@@ -21,7 +23,7 @@ class SamplingFreeRPN(RegionProposalNetwork):
     The loss is torchvision's own cross-entropy.
 
     Args:
-        host: torchvision's, whose parts and settings it takes; its sampler is left.
+        host: torchvision's, whose parts and settings it takes; its sampler is idle.
         sampling: which anchors train.
         normalizer: what losses are divided by.
         scaling: of the classification loss.
@@ -31,7 +33,7 @@ class SamplingFreeRPN(RegionProposalNetwork):
         UserError: `host` is none of torchvision's, or a choice makes no sense here.
     """
 
-    normalizer: SampledNormalizer
+    host_forward = inherited(RegionProposalNetwork.forward)
 
     def __init__(
         self,
@@ -46,9 +48,10 @@ class SamplingFreeRPN(RegionProposalNetwork):
         take_over(self, host, RegionProposalNetwork)
         check_normalizer(normalizer, "sampled", "a region proposal network")
         check_sampling(sampling, "rpn")
+        self.host_sampler = host.fg_bg_sampler
         self.fg_bg_sampler = all_labelled
         self.sampling = sampling
-        self.normalizer = normalizer  # type: ignore[assignment]
+        self.normalizer: Any = normalizer
         self.scaling = scaling
         self.statistics = ForegroundStatistics(0, 0, 1)
         self.boundary_threshold = boundary_threshold
@@ -58,8 +61,14 @@ class SamplingFreeRPN(RegionProposalNetwork):
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Proposals, and in training `loss_objectness` and `loss_rpn_box_reg`, scaled; see torchvision."""
         if not self.training:
-            return super().forward(images, features, targets)
+            return self.host_forward(images, features, targets)
         assert targets is not None, "targets should not be None"
+        return self._forward_training(images, features, targets)
+
+    @torch.jit.unused
+    def _forward_training(
+        self, images: ImageList, features: dict[str, Tensor], targets: list[Target]
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
         maps = list(features.values())
         objectness, deltas = self.head(maps)
         anchors = self.anchor_generator(images, maps)

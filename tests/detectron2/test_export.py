@@ -5,14 +5,15 @@ import pytest
 pytest.importorskip("detectron2", reason="detectron2 is not installed: `make setup-detectron2`")
 
 import torch
-from detectron2.export import TracingAdapter, scripting_with_instances
+from detectron2.config import instantiate
+from detectron2.export import TracingAdapter, dump_torchscript_IR, scripting_with_instances
 from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Boxes
 from detectron2.utils.testing import convert_scripted_instances
 from torch import Tensor
 
-from sampling_free import config
-from sampling_free.detectron2 import make_sampling_free, set_prior
+from sampling_free import UserError, config
+from sampling_free.detectron2 import make_sampling_free, set_prior, to_host
 from tests.detectron2 import small
 
 pytestmark = [
@@ -55,7 +56,7 @@ def test_a_traced_model_detects_what_the_model_does(builder):
 
 
 @pytest.mark.parametrize("builder", [small.retinanet, small.faster_rcnn, small.mask_rcnn])
-def test_a_scripted_model_detects_what_the_model_does(builder):
+def test_a_scripted_model_detects_what_the_model_does(builder, tmp_path):
     model = model_of(builder)
     fields = {"pred_boxes": Boxes, "scores": Tensor, "pred_classes": Tensor}
     if builder is not small.retinanet:
@@ -73,3 +74,42 @@ def test_a_scripted_model_detects_what_the_model_does(builder):
     for mine, other in zip(found, expected, strict=True):
         assert len(other) and torch.allclose(mine.scores, other.scores)
         assert torch.allclose(mine.pred_boxes.tensor, other.pred_boxes.tensor)
+    dump_torchscript_IR(scripted, str(tmp_path))  # as detectron2's export tool does
+    assert "SamplingFree" in (tmp_path / "model.txt").read_text()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_an_onnx_file_detects_what_the_model_does_at_two_sizes(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    model, file = to_host(model_of(small.retinanet)), str(tmp_path / "model.onnx")
+    adapter = TracingAdapter(model, [{"image": image(96, 128)}], lambda model, inputs: model(inputs)).eval()
+    settings = dict(input_names=["image"], dynamic_axes={"image": {1: "height", 2: "width"}}, opset_version=18)
+    torch.onnx.export(adapter, adapter.flattened_inputs, file, dynamo=False, **settings)
+    session = onnxruntime.InferenceSession(file)
+    for size in ((96, 128), (96, 160)):
+        boxes, scores, classes, _ = session.run(None, {"image": image(*size).numpy()})
+        with torch.no_grad():
+            expected = model([{"image": image(*size)}])[0]["instances"]
+        torch.testing.assert_close(torch.from_numpy(scores), expected.scores, rtol=1e-4, atol=1e-4)
+        assert len(classes) and set(classes) <= set(expected.pred_classes.tolist())
+
+
+@pytest.mark.parametrize("builder", [small.retinanet, small.fcos, small.mask_rcnn, small.cascade_rcnn])
+def test_the_host_s_model_comes_back_with_weights_and_threshold(builder):
+    model, host = model_of(builder), instantiate(builder())
+    plain = to_host(model)
+    host.eval()
+    pairs = list(zip(plain.named_modules(), host.named_modules(), strict=True))
+    assert [(name, type(module)) for (name, module), _ in pairs] == [(name, type(m)) for _, (name, m) in pairs]
+    for (name, module), (_, other) in pairs:
+        assert set(vars(module)) == set(vars(other)), name
+        assert len(module._load_state_dict_pre_hooks) == len(other._load_state_dict_pre_hooks), name
+    if builder in small.ONE_STAGE:
+        assert plain.test_score_thresh == pytest.approx(0.05)
+    items = [{"image": image(160, 192)}]
+    with torch.no_grad():
+        ((found,), (expected,)) = plain(items), model(items)
+    assert len(expected["instances"]) and torch.equal(found["instances"].scores, expected["instances"].scores)
+    host.load_state_dict(plain.state_dict())  # strictly
+    with pytest.raises(UserError, match="is no model that make_sampling_free converted"):
+        to_host(host)
