@@ -26,7 +26,7 @@ from sampling_free.announce import announce
 from sampling_free.errors import UserError
 from sampling_free.mechanism import ForegroundStatistics, bias_of_prior
 from sampling_free.torchvision.dense import DenseModel
-from sampling_free.torchvision.structures import Target, check_labels, labels_of_matches, objectness_labels
+from sampling_free.torchvision.structures import Target, check_boxes, check_labels, labels_of_matches, objectness_labels
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def fit_prior(
         The statistics, which also are part of the model.
 
     Raises:
-        UserError: the model is not sampling-free, or the data has no foreground.
+        UserError: the model is not sampling-free, a target or an image cannot be read, or the data has no foreground.
     """
     head = _required_head(model)
     model = unwrapped(model)
@@ -115,10 +115,15 @@ class _Assignment:
 
     def __call__(self, image: Any, target: Target) -> Tensor:
         """Labels `(R,)` in the mechanism's alphabet, on the CPU."""
-        height, width = get_size(image)
-        target = {
-            name: torch.as_tensor(target[name]).cpu() for name in ("boxes", "labels", "image_id") if name in target
-        }
+        try:
+            height, width = get_size(image)
+        except TypeError as error:
+            raise UserError(
+                f"an image of the data is a {type(image).__module__}.{type(image).__name__}; fit_prior takes "
+                f"(3, H, W) tensors and PIL images"
+            ) from error
+        check_boxes(target)
+        target = dict(target) | {name: torch.as_tensor(target[name]).cpu() for name in ("boxes", "labels")}
         transform = self.model.transform
         size = resized(transform, height, width)
         target["boxes"] = resize_boxes(target["boxes"], (height, width), size)

@@ -8,7 +8,8 @@ from 1 with 0 for background in the RoI heads. Nobody else translates.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,10 +51,42 @@ def check_labels(target: Target, num_classes: int, lowest: int = 0) -> None:
     labels = target["labels"]
     if labels.numel() and not lowest <= int(labels.min()) <= int(labels.max()) < num_classes:
         wrong = labels[(labels < lowest) | (labels >= num_classes)][0]
-        image = f" of image {int(target['image_id'])}" if "image_id" in target else ""
         raise UserError(
-            f"label {int(wrong)}{image} is out of range: a model with num_classes={num_classes} takes labels from "
-            f"{lowest} to {num_classes - 1}; mend the annotations or build the model with another num_classes"
+            f"label {int(wrong)}{_of_image(target)} is out of range: a model with num_classes={num_classes} takes "
+            f"labels from {lowest} to {num_classes - 1}; mend the annotations or build the model with another number"
+        )
+
+
+def _of_image(target: Mapping[str, Any]) -> str:
+    """Words that name the image of a target which says so."""
+    if "image_id" not in target:
+        return ""
+    name = target["image_id"]
+    return f" of image {name.item() if isinstance(name, Tensor) and name.numel() == 1 else name}"
+
+
+def check_boxes(target: Mapping[str, Any]) -> None:
+    """Refuse a target that torchvision would refuse in training, or would train to NaN on.
+
+    Raises:
+        UserError: naming the image where the target says which, and what is wrong: no boxes, boxes that are none, or
+            another number of labels.
+    """
+    missing = [name for name in ("boxes", "labels") if name not in target]
+    empty = "an image without objects has boxes of shape (0, 4) and labels of shape (0,), and trains as background"
+    if missing:
+        raise UserError(f"the target{_of_image(target)} has no {missing[0]}; {empty}")
+    boxes, labels = (torch.as_tensor(target[name]) for name in ("boxes", "labels"))
+    if boxes.dim() != 2 or boxes.shape[1] != 4:
+        raise UserError(f"boxes{_of_image(target)} have the shape {tuple(boxes.shape)}, not (M, 4); {empty}")
+    if len(labels) != len(boxes):
+        raise UserError(f"the target{_of_image(target)} has {len(boxes)} boxes and {len(labels)} labels")
+    good = boxes.isfinite().all(dim=1) & (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+    if not good.all():
+        wrong = [round(float(value), 2) for value in boxes[~good][0]]
+        raise UserError(
+            f"box {wrong}{_of_image(target)} is no [x1, y1, x2, y2] with x1 < x2 and y1 < y2; mend it or leave it out "
+            f"(COCO's boxes are [x, y, width, height])"
         )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -238,3 +239,43 @@ def test_focal_loss_has_a_bias_of_its_own_and_is_not_reminded(caplog):
     model = make_sampling_free(tiny.retinanet(), classification_loss=FocalLoss()).train()
     model(*tiny.batch())
     assert "Nobody has set the prior" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ({}, "the target has no boxes; an image without objects has boxes of shape (0, 4)"),
+        ({"boxes": torch.zeros(0, 4)}, "the target has no labels"),
+        ({"boxes": torch.tensor([]), "labels": []}, "boxes have the shape (0,), not (M, 4)"),
+        ({"boxes": torch.tensor([[4.0, 6, 24, 26]]), "labels": torch.tensor([1, 2])}, "1 boxes and 2 labels"),
+        (
+            {"boxes": torch.tensor([[36.0, 20, 22, 22]]), "labels": torch.tensor([1]), "image_id": "abc.jpg"},
+            "box [36.0, 20.0, 22.0, 22.0] of image abc.jpg is no [x1, y1, x2, y2]",
+        ),
+        (
+            {"boxes": torch.tensor([[4, float("nan"), 24, 26]]), "labels": torch.tensor([1]), "image_id": 7},
+            "of image 7",
+        ),
+    ],
+)
+@pytest.mark.parametrize("builder", [tiny.retinanet, tiny.faster_rcnn])
+def test_a_target_that_cannot_train_is_named_before_the_prior_is_counted(builder, target, words):
+    model = make_sampling_free(builder())
+    with pytest.raises(UserError) as error:
+        fit_prior(model, [(torch.zeros(3, 48, 64), target)])
+    assert words in str(error.value)
+
+
+def test_an_image_that_is_an_array_is_named():
+    target = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+    with pytest.raises(UserError, match="an image of the data is a numpy.ndarray; fit_prior takes"):
+        fit_prior(make_sampling_free(tiny.retinanet()), [(np.zeros((48, 64, 3), np.uint8), target)])
+
+
+def test_a_label_out_of_range_in_training_names_the_image_by_its_name():
+    model = make_sampling_free(tiny.retinanet()).train()
+    target = {"boxes": torch.tensor([[4.0, 6, 24, 26]]), "labels": torch.tensor([9]), "image_id": "abc.jpg"}
+    with pytest.raises(UserError, match="label 9 of image abc.jpg"):
+        fit_prior(model, [(torch.zeros(3, 48, 64), target)])
+    with pytest.raises(UserError, match="label 9 of image abc.jpg"):
+        model([torch.rand(3, 48, 64)], [target])
