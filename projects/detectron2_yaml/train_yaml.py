@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import detectron2
-from detectron2.checkpoint import DetectionCheckpointer
+import yaml
 from detectron2.config import CfgNode, get_cfg
 from detectron2.engine import default_argument_parser, default_setup, launch
 
 from sampling_free.detectron2 import add_sampling_free_config
+from sampling_free.detectron2.train.checkpointer import SafeCheckpointer
 from sampling_free.detectron2.train.default_trainer import SamplingFreeTrainer
 from sampling_free.errors import UserError
 
@@ -33,7 +34,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def config_of(arguments: argparse.Namespace) -> CfgNode:
-    """detectron2's file, ours on top of it, then the command line."""
+    """detectron2's file, ours on top of it, then the command line.
+
+    Tags of Python in a YAML file run code: they are read in detectron2's own files alone, some of which have them.
+    """
     cfg = get_cfg()
     add_sampling_free_config(cfg)
     files = [Path(file) for file in (arguments.zoo and ZOO / arguments.zoo, arguments.config_file) if file]
@@ -41,8 +45,13 @@ def config_of(arguments: argparse.Namespace) -> CfgNode:
         raise UserError(f"there is no config file {missing[0]}")
     try:
         for file in files:
-            cfg.merge_from_file(str(file))
+            cfg.merge_from_file(str(file), allow_unsafe=file.resolve().is_relative_to(ZOO.resolve()))
         cfg.merge_from_list(arguments.opts)
+    except yaml.constructor.ConstructorError as error:
+        raise UserError(
+            f"{file} has, or its _BASE_ has, a tag of Python, which would run code ({error.problem}); write the value "
+            f"itself, and name a base of detectron2's with --zoo"
+        ) from error
     except (AssertionError, KeyError, ValueError) as error:  # yacs's: an unknown key, a value of another type
         raise UserError(str(error.args[0])) from error
     cfg.freeze()
@@ -55,7 +64,7 @@ def run(arguments: argparse.Namespace) -> Any:
     default_setup(cfg, arguments)
     if arguments.eval_only:
         model = SamplingFreeTrainer.build_model(cfg)
-        DetectionCheckpointer(model, cfg.OUTPUT_DIR).resume_or_load(cfg.MODEL.WEIGHTS, resume=arguments.resume)
+        SafeCheckpointer(model, cfg.OUTPUT_DIR).resume_or_load(cfg.MODEL.WEIGHTS, resume=arguments.resume)
         return SamplingFreeTrainer.test(cfg, model)
     trainer = SamplingFreeTrainer(cfg)
     trainer.resume_or_load(resume=arguments.resume)

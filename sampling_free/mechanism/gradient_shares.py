@@ -19,8 +19,8 @@ class GradientShares:
     """Measures shares of the gradient in the training steps that are asked for.
 
     It listens to the losses that a step computes anyway, and differentiates them once more: no second forward pass, no
-    other random numbers, and the gradients of the step itself stay as they are. A measured step takes about two
-    further backward passes.
+    other random numbers, and the gradients of the step itself stay as they are. A measured step has two
+    further backward passes through the backbone.
 
     - `foreground`: the sum of |dL_cls / dx| over the logits x of foreground examples, divided by that over all examples
       (v2 Eq. 8 and 9). One-stage heads alone have it: they have a `classification_loss`.

@@ -3,6 +3,7 @@
 import gc
 import importlib.util
 import json
+import pickle
 import re
 import shlex
 import warnings
@@ -311,3 +312,36 @@ def test_mistakes_are_one_sentence(arguments, words, tmp_path, capsys):
     assert train_yaml.main([*arguments, *(str(item) for pair in pairs.items() for item in pair)]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: ") and words in error
+
+
+class Code:
+    """What makes a file of weights run code when it is unpickled."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return Path.touch, (self.file,)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "pkl"])
+@pytest.mark.parametrize("options", [(), ("--eval-only",)], ids=["train", "evaluate"])
+def test_weights_run_no_code(suffix, options, tmp_path, capsys):
+    file, touched = tmp_path / f"model.{suffix}", tmp_path / "touched"
+    file.write_bytes(pickle.dumps({"model": Code(touched)}))
+    pairs = SMALL | {"MODEL.WEIGHTS": str(file), "OUTPUT_DIR": str(tmp_path / "run")}
+    assert train_yaml.main([*RETINANET, *options, *(str(item) for pair in pairs.items() for item in pair)]) == 2
+    assert str(file) in capsys.readouterr().err.splitlines()[-1]
+    assert not touched.exists()
+
+
+def test_a_tag_of_python_is_refused_but_in_detectron2_s_own_files(tmp_path, capsys):
+    touched = tmp_path / "touched"
+    (tmp_path / "base.yaml").write_text(f"OUTPUT_DIR: !!python/object/apply:pathlib.Path.touch [{touched}]\n")
+    (tmp_path / "config.yaml").write_text("_BASE_: base.yaml\n")
+    assert train_yaml.main(["--config-file", str(tmp_path / "config.yaml")]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "config.yaml has, or its _BASE_ has, a tag of Python, which would run code" in said
+    assert not touched.exists()
+    arguments = train_yaml.parser().parse_args(RETINANET)  # its base has such a tag
+    assert train_yaml.config_of(arguments).MODEL.ANCHOR_GENERATOR.SIZES[0][0] == 32

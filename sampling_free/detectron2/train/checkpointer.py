@@ -20,7 +20,39 @@ logger = logging.getLogger(__name__)
 _NAMED = 3  # parameters in a message
 
 
-class RunCheckpointer(DetectionCheckpointer):
+class SafeCheckpointer(DetectionCheckpointer):
+    """detectron2's checkpointer that reads a file as data, whoever made it: no file can run code."""
+
+    _path = ""  # of what is loaded, for messages
+
+    def _load_file(self, filename: str) -> Any:
+        if filename.endswith(".pkl"):
+            _refuse_code(filename)
+        if filename.endswith(".pyth"):
+            content = read_checkpoint(filename)
+            content = {"model": content.get("model_state"), "matching_heuristics": True}
+        else:
+            content = super()._load_file(filename)
+        if not isinstance(content.get("model"), dict):
+            raise UserError(f"{filename} is no checkpoint: it holds no weights by name")
+        return content
+
+    def _torch_load(self, f: str) -> Any:
+        return read_checkpoint(f)
+
+    def load(self, path: str, checkpointables: list[str] | None = None) -> Any:
+        """detectron2's; the file's name is kept for messages."""
+        self._path = path
+        return super().load(path, checkpointables)
+
+    def _convert_ndarray_to_tensor(self, state_dict: dict[str, Any]) -> None:
+        try:
+            super()._convert_ndarray_to_tensor(state_dict)
+        except ValueError as error:
+            raise UserError(f"{self._path} is no checkpoint: {error}") from error
+
+
+class RunCheckpointer(SafeCheckpointer):
     """Checkpoints of a run: `last.pth` and `best.pth` in a folder.
 
     Args:
@@ -111,32 +143,6 @@ class RunCheckpointer(DetectionCheckpointer):
             raise UserError(f"weights {path} cannot be fetched ({type(error).__name__}: {error})") from error
         if not Path(self.path_manager.get_local_path(name)).is_file():
             raise UserError(f"there are no weights at {path}: detectron2 knows no such address")
-
-    def _load_file(self, filename: str) -> Any:
-        if filename.endswith(".pkl"):
-            _refuse_code(filename)
-        if filename.endswith(".pyth"):
-            content = read_checkpoint(filename)
-            content = {"model": content.get("model_state"), "matching_heuristics": True}
-        else:
-            content = super()._load_file(filename)
-        if not isinstance(content.get("model"), dict):
-            raise UserError(f"{filename} is no checkpoint: it holds no weights by name")
-        return content
-
-    def _torch_load(self, f: str) -> Any:
-        return read_checkpoint(f)
-
-    def load(self, path: str, checkpointables: list[str] | None = None) -> Any:
-        """detectron2's; the file's name is kept for messages."""
-        self._path = path
-        return super().load(path, checkpointables)
-
-    def _convert_ndarray_to_tensor(self, state_dict: dict[str, Any]) -> None:
-        try:
-            super()._convert_ndarray_to_tensor(state_dict)
-        except ValueError as error:
-            raise UserError(f"{self._path} is no checkpoint: {error}") from error
 
     def _log_incompatible_keys(self, incompatible: Any) -> None:
         """Refuse what detectron2 notes in its log."""

@@ -1,16 +1,18 @@
 """For YAML configs: detectron2's `DefaultTrainer` with what a sampling-free model needs before and beside its steps."""
 
+import weakref
 from typing import Any
 
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
-from detectron2.engine import DefaultTrainer
+from detectron2.engine import DefaultTrainer, HookBase
 from detectron2.evaluation import COCOEvaluator, DatasetEvaluator, PascalVOCDetectionEvaluator
 from torch import nn
 
 from sampling_free.detectron2.foreground import counted_head, fit_prior, set_prior, settle_prior
 from sampling_free.detectron2.optimizer import exempt_scales
+from sampling_free.detectron2.train.checkpointer import SafeCheckpointer
 from sampling_free.detectron2.train.loading import require_registered
 from sampling_free.errors import UserError
 
@@ -19,7 +21,8 @@ class SamplingFreeTrainer(DefaultTrainer):
     """Counts foreground before the first iteration and keeps weight decay off learned scales.
 
     `MODEL.SAMPLING_FREE.PRIOR` says where bias and score threshold come from; a resumed run has them in its checkpoint.
-    Other models, detectron2's own among them, train as by `DefaultTrainer`.
+    Other models, detectron2's own among them, train as by `DefaultTrainer`. Weights are read as data: unlike
+    detectron2's, no file of weights can run code.
 
     Args:
         cfg: detectron2's, with `add_sampling_free_config`'s node.
@@ -35,6 +38,11 @@ class SamplingFreeTrainer(DefaultTrainer):
         super().__init__(cfg)
         for name in cfg.DATASETS.TRAIN:
             self._refuse_other_classes(name)
+
+    def build_hooks(self) -> list[HookBase | None]:
+        """detectron2's, around a checkpointer that reads files as data."""
+        self.checkpointer = SafeCheckpointer(self._trainer.model, self.cfg.OUTPUT_DIR, trainer=weakref.proxy(self))
+        return super().build_hooks()
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
