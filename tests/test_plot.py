@@ -30,6 +30,15 @@ def test_runs_are_drawn_where_told(runs, capsys):
             assert min(picture.size) > 300
 
 
+def test_shares_of_the_gradient_are_drawn_where_a_run_logged_them(runs, capsys):
+    columns = "gradient/rpn/classification,gradient/roi_heads/classification"
+    (runs / "b" / "metrics.csv").write_text(f"step,classification,{columns}\n1,2,0.2,0.4\n2,1.5,0.3,\n")
+    assert plotted(runs / "a", runs / "b", "--output", runs) == 0
+    assert capsys.readouterr().out.split()[2:] == [str(runs / "gradients.png")]
+    with Image.open(runs / "gradients.png") as picture:
+        assert min(picture.size) > 300
+
+
 def test_one_run_is_drawn_into_its_pictures_and_several_beside_them(runs):
     assert plotted(runs / "a") == plotted(runs / "a", runs / "b") == 0
     assert (runs / "a" / "pictures" / "losses.png").is_file()

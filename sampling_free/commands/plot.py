@@ -2,7 +2,8 @@
 
     sampling-free plot output/a output/b --output output/a-and-b
 
-writes losses.png and precision_recall.png. Needs no host: it reads metrics.csv and precision_recall.json.
+writes losses.png and precision_recall.png, and gradients.png where the runs logged shares of the gradient
+(train.gradient_shares=true). Needs no host: it reads metrics.csv and precision_recall.json.
 """
 
 import argparse
@@ -30,6 +31,9 @@ def plot(runs: Sequence[Path], output: Path) -> list[Path]:
     try:
         pictures.plot_losses(drawn[0], named)
         pictures.plot_precision_recall(drawn[1], named)
+        gradients = output / "gradients.png"
+        if pictures.plot_gradients(gradients, named):
+            drawn.append(gradients)
     except OSError as error:
         raise UserError(f"pictures cannot be written to {output} ({error.strerror}); set --output") from error
     return drawn

@@ -1,12 +1,13 @@
 """The papers' mechanism, on PyTorch alone: train on every example, at the right scale.
 
 Read in this order: `examples` (which examples train), `classification` (their loss), `foreground` and `prior` (how it
-starts), `scaling` (at what scale it goes on).
+starts), `scaling` (at what scale it goes on). `gradient_shares` measures what that does.
 """
 
 from sampling_free.mechanism.classification import SigmoidCrossEntropy, sigmoid_cross_entropy_sum
 from sampling_free.mechanism.examples import AllExamples, Evidence, ExampleChoice, Predictions, WeightedChoice
 from sampling_free.mechanism.foreground import ForegroundStatistics
+from sampling_free.mechanism.gradient_shares import GradientShares
 from sampling_free.mechanism.normalization import (
     ForegroundNormalizer,
     MovingForegroundNormalizer,
@@ -32,6 +33,7 @@ __all__ = [
     "ForegroundNormalizer",
     "ForegroundStatistics",
     "FrozenScaling",
+    "GradientShares",
     "GuidedScaling",
     "LearnedScaling",
     "LossScaling",

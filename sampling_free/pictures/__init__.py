@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sampling_free.pictures.comparison import save_comparison
     from sampling_free.pictures.curves import plot_losses, plot_precision_recall
     from sampling_free.pictures.examples import Example, read_examples, save_examples, write_examples
+    from sampling_free.pictures.gradients import plot_gradients
     from sampling_free.pictures.grid import save_grid
     from sampling_free.pictures.metrics import read_json
 
@@ -19,6 +20,7 @@ _HOMES = {
     "comparison": ("save_comparison",),
     "curves": ("plot_losses", "plot_precision_recall"),
     "examples": ("Example", "read_examples", "save_examples", "write_examples"),
+    "gradients": ("plot_gradients",),
     "grid": ("save_grid",),
     "metrics": ("read_json",),
 }
@@ -28,6 +30,7 @@ __all__ = [
     "Example",
     "class_colors",
     "draw_boxes",
+    "plot_gradients",
     "plot_losses",
     "plot_precision_recall",
     "read_examples",

@@ -59,6 +59,7 @@ SHARED: dict[str, Rule] = {
         lambda value: value in ("auto", None) or _is_share(value),
         '"auto", null or a number between 0 and 1',
     ),
+    "gradient_shares": YES_OR_NO,
 }
 
 
@@ -76,6 +77,7 @@ class Options:
         seed: of weights, data order, augmentation and everything random in the model.
         clip_grad: largest norm of the gradient, or None.
         prior: "auto", a number or None.
+        gradient_shares: whether shares of the gradient are logged; see `GradientShares`.
     """
 
     output_dir: str
@@ -87,6 +89,7 @@ class Options:
     seed: int
     clip_grad: float | None
     prior: str | float | None
+    gradient_shares: bool
 
 
 def nodes_of(cfg: DictConfig) -> dict[str, Any]:

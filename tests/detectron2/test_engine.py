@@ -33,7 +33,8 @@ ALL = ["train.prior=null", "+model.test_score_thresh=0.0"]
 def run(tmp_path_factory):
     """A finished run, its data beside it."""
     folder = tmp_path_factory.mktemp("finished")
-    assert train_net().main(arguments(folder, "train.max_iter=3", "train.eval_period=2", *ALL)) == 0
+    options = ["train.max_iter=3", "train.eval_period=2", "train.gradient_shares=true"]
+    assert train_net().main(arguments(folder, *options, *ALL)) == 0
     return folder
 
 
@@ -65,6 +66,7 @@ def test_a_run_leaves_what_it_promises(run):
     table = rows(run)
     assert {"step", "loss_cls", "raw/loss_cls", "ratio", "total_loss", "lr", "bbox/AP"} <= set(table[0])
     assert [row["step"] for row in table] == ["1", "2", "3"]
+    assert all(0 < float(row[f"gradient/{what}"]) < 1 for row in table for what in ("foreground", "classification"))
     assert [row["step"] for row in table if row["bbox/AP"]] == ["2", "3"]
     assert all(json.loads(line)["iteration"] >= 0 for line in (run / "run" / "metrics.json").read_text().splitlines())
 

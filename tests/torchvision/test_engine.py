@@ -130,6 +130,19 @@ def test_bf16(data):
     assert all(math.isfinite(float(row["total_loss"])) for row in rows(data, "bf16"))
 
 
+@pytest.mark.parametrize("name", ["retinanet.py:shapes", "faster_rcnn.py:shapes"])
+def test_shares_of_the_gradient_are_logged_where_the_log_has_a_row(data, name):
+    options = ["train.gradient_shares=true", "train.precision=bf16-mixed", "train.log_period=2", "train.max_iter=4"]
+    trained(data, f"shares-{name}", *options, name=name)
+    columns = {"retinanet.py:shapes": ["foreground", "classification"]}
+    found = [
+        [row[f"gradient/{c}"] for c in columns.get(name, ["rpn/classification", "roi_heads/classification"])]
+        for row in rows(data, f"shares-{name}")
+        if row["total_loss"]
+    ]
+    assert len(found) == 2 and all(0 < float(value) < 1 for values in found for value in values)
+
+
 def test_validation_loss_is_logged(data):
     trained(data, "validation", "train.validation_loss=true", "train.max_iter=1")
     assert float(rows(data, "validation")[-1]["validation_loss"]) > 0

@@ -22,6 +22,7 @@ OPTIONS = dict(
     ema=None,  # decay of an exponential moving average of the weights, as 0.999; evaluated instead of them
     patience=None,  # evaluations without a better AP after which the run stops
     validation_loss=False,  # compute losses of the evaluation images as well
+    gradient_shares=False,  # log whose gradient it is, foreground's or background's, classification's or localisation's
     prior="auto",  # of a sampling-free model: counted in the data, or a number, or None to leave it
 )
 

@@ -144,7 +144,7 @@ class _Run:
         self.writers: list[Any] = []  # filled when the run starts
         schedule = config.instantiate(cfg.lr_multiplier, "lr_multiplier")
         self.trainer.register_hooks(
-            hooks_of(options, self.stopwatch, schedule, self.evaluate, self.checkpointer, self.writers)
+            hooks_of(options, self.model, self.stopwatch, schedule, self.evaluate, self.checkpointer, self.writers)
         )
 
     def _optimizer(self) -> torch.optim.Optimizer:

@@ -16,10 +16,12 @@ from detectron2.utils.events import (
     TensorboardXWriter,
     get_event_storage,
 )
+from torch import nn
 from tqdm import tqdm
 
 from sampling_free.detectron2.train.checkpointer import RunCheckpointer
 from sampling_free.detectron2.train.options import Options
+from sampling_free.mechanism import GradientShares
 from sampling_free.runs.figures import FigureTable
 from sampling_free.runs.stopwatch import Stopwatch
 
@@ -44,6 +46,30 @@ class Timing(HookBase):
     def after_step(self) -> None:
         """Stop."""
         self.stopwatch.stop(self.trainer.iter)
+
+
+class GradientShareLog(HookBase):
+    """Logs shares of the gradient, as `gradient/foreground`, in the iterations that the table has.
+
+    Args:
+        model: that trains, unwrapped.
+        period: iterations between rows of the table.
+    """
+
+    def __init__(self, model: nn.Module, period: int) -> None:
+        self.shares = GradientShares(model)
+        self.period = period
+
+    def before_step(self) -> None:
+        """Measure the step if its iteration is logged."""
+        self.shares.values = {}
+        if (self.trainer.iter + 1) % self.period == 0:
+            self.shares.ask()
+
+    def after_step(self) -> None:
+        """Log what was found."""
+        for name, value in self.shares.values.items():
+            get_event_storage().put_scalar(f"gradient/{name}", value, smoothing_hint=False)
 
 
 class BestCheckpointer(hooks.BestCheckpointer):
@@ -185,6 +211,7 @@ def _iteration(line: str) -> float:
 
 def hooks_of(
     options: Options,
+    model: nn.Module,
     stopwatch: Stopwatch,
     schedule: Any,
     evaluate: Callable[[], dict[str, float]],
@@ -195,6 +222,7 @@ def hooks_of(
 
     Args:
         options: `train` of the config.
+        model: that trains, unwrapped.
         stopwatch: times the iterations.
         schedule: of the learning rate.
         evaluate: returns the model's metrics.
@@ -207,6 +235,8 @@ def hooks_of(
         hooks.LRScheduler(scheduler=schedule),
         hooks.EvalHook(options.eval_period, evaluate),
     ]
+    if options.gradient_shares:
+        chosen.append(GradientShareLog(model, options.log_period))
     if comm.is_main_process():
         # before the evaluation of the last iteration, which must not cost the training, and after it
         chosen.insert(3, BeforeEvaluation(checkpointer))

@@ -18,6 +18,7 @@ _DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "clip_grad": None,
     "prior": "auto",
+    "gradient_shares": False,
     "device": "cuda",
     "amp": {"enabled": False, "dtype": "fp16"},
     "ddp": {},

@@ -14,6 +14,7 @@ _OPTIONS = dict(
     output_dir=None,  # None: output/FOLDER/FILE/VARIANT
     seed=0,  # of weights, data order and everything random in the model
     clip_grad=None,  # largest norm of the gradient
+    gradient_shares=False,  # log whose gradient it is, foreground's or background's, classification's or localisation's
     prior="auto",  # of a sampling-free model: counted in the training data, or a number, or None to leave it
 )
 

@@ -2,14 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import nn
 
 from sampling_free.errors import DivergedError
+from sampling_free.mechanism import GradientShares
 from sampling_free.runs.flow import ADVICE
 from sampling_free.runs.folder import older_of, save_whole
 from sampling_free.runs.stopwatch import Stopwatch
@@ -67,6 +69,31 @@ class Timing(Callback):
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """Stop."""
         self.stopwatch.stop(trainer.global_step)
+
+
+class GradientShareLog(Callback):
+    """Logs shares of the gradient, as `gradient/foreground`, in the iterations that the log has.
+
+    Args:
+        period: iterations between rows of the log.
+    """
+
+    def __init__(self, period: int) -> None:
+        self.period = period
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Listen to the model."""
+        self.shares = GradientShares(cast(nn.Module, pl_module.model))
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        """Measure the batch if its iteration is logged."""
+        if (trainer.global_step + 1) % self.period == 0:
+            self.shares.values = {}
+            self.shares.ask()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Log what was found."""
+        pl_module.log_dict({f"gradient/{name}": value for name, value in self.shares.values.items()}, batch_size=1)
 
 
 class Patience(EarlyStopping):

@@ -47,6 +47,7 @@ class Options(options.Options):
         Raises:
             UserError: a key is missing or its value makes no sense; it names the key.
         """
+        train = {"gradient_shares": False} | dict(train)  # configs of 0.1 know nothing of it
         options.check_options(train, _RULES)
         if train["precision"] == "16-mixed" and not torch.cuda.is_available():
             raise UserError('train.precision="16-mixed" needs a CUDA device; on a CPU "bf16-mixed" works')

@@ -12,7 +12,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from sampling_free.runs.launch import Launch
 from sampling_free.runs.stopwatch import Stopwatch
-from sampling_free.torchvision.train.callbacks import AtomicCheckpointIO, Checkpoints, IterationBar, Patience, Timing
+from sampling_free.torchvision.train.callbacks import (
+    AtomicCheckpointIO,
+    Checkpoints,
+    GradientShareLog,
+    IterationBar,
+    Patience,
+    Timing,
+)
 from sampling_free.torchvision.train.csv_log import CsvLog
 from sampling_free.torchvision.train.options import Options
 
@@ -61,6 +68,8 @@ def _callbacks(options: Options, folder: Path, stopwatch: Stopwatch) -> list[Cal
         IterationBar(refresh_rate=1 if sys.stderr.isatty() else max(options.log_period, options.max_iter // 20)),
         Timing(stopwatch),
     ]
+    if options.gradient_shares:
+        callbacks.append(GradientShareLog(options.log_period))
     if options.ema is not None:
         callbacks.append(EMAWeightAveraging(decay=options.ema, use_buffers=False))
     if options.patience is not None:
