@@ -22,6 +22,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf, SCMode
+from omegaconf.errors import OmegaConfBaseException
 
 from sampling_free import packaged
 from sampling_free.errors import UserError
@@ -169,6 +170,9 @@ def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
         UserError: an override that cannot be read, or a key that the config does not have (with the nearest name).
     """
     for text in overrides:
+        if (literal := _plain_text(cfg, text)) is not None:
+            OmegaConf.update(cfg, *literal)
+            continue
         override = _parse(text)
         _require_key(cfg, override.key_or_group, new=override.is_add() or override.is_force_add())
         try:
@@ -176,6 +180,26 @@ def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
         except Exception as error:
             raise UserError(f"Override {text!r} cannot be applied: {str(error).splitlines()[0]}") from error
     return cfg
+
+
+def _plain_text(cfg: DictConfig, text: str) -> tuple[str, str] | None:
+    """Key and value of an override that gives a text another text, such as a folder named 2024_01_05, `übung` or `a,b`.
+
+    hydra's grammar takes these for a number, for nothing that it knows, and for a sweep.
+    """
+    key, equals, value = text.partition("=")
+    try:
+        if not equals or not isinstance(OmegaConf.select(cfg, key), str):
+            return None
+        override = OverridesParser.create().parse_overrides([text])[0]
+    except OmegaConfBaseException:
+        return None
+    except HydraException:
+        return key, value
+    if override.is_sweep_override():
+        return key, value
+    parsed = override.value()
+    return (key, value) if isinstance(parsed, int) and not isinstance(parsed, bool) else None
 
 
 def _parse(text: str) -> Override:

@@ -36,7 +36,7 @@ def open_folder(folder: str | Path) -> Path:
     """
     if not isinstance(folder, str | Path) or not str(folder).strip():
         raise UserError(f"train.output_dir must be the path of a folder, not {folder!r}; is a variable of it unset?")
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable-{os.getpid()}"

@@ -113,6 +113,8 @@ def nodes_of(cfg: DictConfig) -> dict[str, Any]:
             raise UserError(f"dataloader.{split} must be a mapping of keys to values, not {node!r}")
         rules = {batch: whole(least, "a whole number of images, at least 1, in a batch"), "num_workers": whole(0)}
         check_options({batch: 1, "num_workers": 0} | node, rules, where=f"dataloader.{split}")
+        if "dataset" in node and not isinstance(node["dataset"], dict):
+            raise UserError(f"dataloader.{split}.dataset must say what it calls (_target_), not {node['dataset']!r}")
     return nodes
 
 

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from sampling_free.data import CheckedAnnotations, check_annotations, generate_shapes, matched, read_image, read_voc
+from sampling_free.data.paths import within
 from sampling_free.data.shapes import ShapesSettings
 from sampling_free.errors import UserError
 from sampling_free.torchvision.train import transforms as presets
@@ -168,14 +169,14 @@ class CocoDetection(DetectionDataset):
         allow_outside: bool = False,
         **options: Any,
     ) -> None:
-        folder = Path(root)
+        folder = within(root)
         if not folder.is_dir():
             raise UserError(
                 f"there is no data set at {folder}; set the dataset's root in the config (for COCO also the "
                 f"environment variable COCO_ROOT, for VOC VOC_ROOT) to where it lies"
             )
         choices = {"masks": options.get("masks", False), "strict": strict, "allow_outside": allow_outside}
-        checked = check_annotations(folder / annotations, folder / images, **choices)
+        checked = check_annotations(within(folder, annotations), within(folder, images), **choices)
         super().__init__(checked, folder / images, **options)
 
 
@@ -200,7 +201,7 @@ class VocDetection(DetectionDataset):
         leave_out_unlisted: bool = False,
         **options: Any,
     ) -> None:
-        pairs = [(Path(root) / folder, name) for folder, name in splits]
+        pairs = [(within(root, folder), name) for folder, name in splits]
         source = " and ".join(f"{folder} ({name})" for folder, name in pairs)
         content = read_voc(pairs, classes, leave_out_unlisted=leave_out_unlisted)
         checked = check_annotations(content, Path(), strict=strict, allow_outside=True, source=source)
