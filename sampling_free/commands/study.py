@@ -219,7 +219,7 @@ def _keep(study: Study, job: Job, work: Path, status: int) -> None:
         "seed": job.number if job.kind == "seed" else 0,
         "rate": rate,
         "config": job.row.config,
-        "overrides": [text for text in study.overrides(job, work) if not text.startswith("train.output_dir")],
+        "overrides": _portable(study.overrides(job, work), study.output),
         "versions": _versions(),
         **read_json(work / job.name / "result.json"),
     }
@@ -228,6 +228,15 @@ def _keep(study: Study, job: Job, work: Path, status: int) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     os.replace(partial, path)
+
+
+def _portable(overrides: list[str], output: Path) -> list[str]:
+    """Overrides of a run, without the places of this machine."""
+    return [
+        text.replace(f"{output.resolve()}{os.sep}", "")
+        for text in overrides
+        if not text.startswith("train.output_dir=")
+    ]
 
 
 def _versions() -> dict[str, str]:

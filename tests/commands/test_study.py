@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sampling_free.commands.study import Job, Study, run
+from sampling_free.commands.study import Job, Study, _portable, run
 from sampling_free.commands.study_table import markdown, paired_half_width
 from sampling_free.data import generate_shapes
 from sampling_free.data.holdout import split_images
@@ -71,6 +71,9 @@ def test_short_runs_never_see_the_validation_images(tmp_path):
     files = [Path(text.partition("=")[2]) for text in chosen]
     fit, held = ({image["id"] for image in json.loads(file.read_text())["images"]} for file in files)
     train = json.loads((tmp_path / "data" / "annotations" / "instances_train.json").read_text())
+    kept = _portable(study.overrides(Job(row, "tune", 0), tmp_path / "work"), study.output)
+    assert "dataloader.train.dataset.annotations=split/instances_train_fit.json" in kept
+    assert not any("output_dir" in text for text in kept)
     assert fit | held == {image["id"] for image in train["images"]} and not fit & held and len(held) == 3
 
 
