@@ -9,5 +9,9 @@ _CONFIGS = ["sampling_free.configs"] if Path("configs").is_dir() else []  # not 
 setup(
     packages=[*find_packages(include=["sampling_free*"]), *_CONFIGS],
     package_dir={"sampling_free.configs": "configs"},
-    package_data={"sampling_free": ["py.typed"], "sampling_free.configs": ["**/*.py", "**/*.yaml"]},
+    package_data={
+        "sampling_free": ["py.typed"],
+        "sampling_free.analysis": ["*.jinja"],
+        "sampling_free.configs": ["**/*.py", "**/*.yaml"],
+    },
 )

@@ -75,6 +75,22 @@ def test_detections_are_the_model_s(place, tmp_path, capsys):
     assert drawn.shape[:2] == (360, 480)
 
 
+def test_the_threshold_is_the_best_one_of_the_run_s_evaluation(place, tmp_path, caplog):
+    weights = tmp_path / "run" / "checkpoints" / "last.pt"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes((place / "retinanet_resnet10_fpn.pt").read_bytes())
+    counts = []
+    for threshold in (0.0, 0.011):
+        (tmp_path / "run" / "analysis.json").write_text(json.dumps({"threshold": threshold}))
+        with caplog.at_level("INFO"):
+            assert predicted(place, place / "more", "--output", tmp_path / "out", weights=weights) == 0
+        (image,) = json.loads((tmp_path / "out" / "predictions.json").read_text())
+        counts.append(len(image["detections"]))
+        assert all(detection["score"] >= threshold for detection in image["detections"])
+    assert "score threshold 0.011, which had the best F1" in caplog.text
+    assert counts[0] == 0 < counts[1]  # a threshold of 0 is that of a run without detections: 0.3 serves
+
+
 def test_masks_are_written_as_coco_s(place, tmp_path):
     arguments = (place / "images" / "noise.png", "--output", tmp_path, "--threshold", "0")
     assert predicted(place, *arguments, model="maskrcnn_resnet10_fpn") == 0

@@ -47,9 +47,11 @@ def test_a_run_leaves_what_it_promises(finished):
     assert (result["iterations"], result["diverged"], result["reason"]) == (3, False, None)
     assert result["seconds_per_iteration"] > 0 and result["peak_memory_mb"] > 100
     assert 0 <= result["metrics"]["bbox/AP"] <= 100
+    assert json.loads((run / "analysis.json").read_text())["AP"] == pytest.approx(result["metrics"]["bbox/AP"])
     pictures = {"first_batches.jpg", "predictions.jpg", "losses.png", "precision_recall.png"}
     assert {file.name for file in (run / "pictures").iterdir()} >= pictures
     files = ["config.yaml", "metrics.csv", "coco_results_bbox.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt"]
+    files += ["report.html"]
     assert all((run / file).is_file() for file in files)
     header = (run / "metrics.csv").read_text().splitlines()[0].split(",")
     assert {"step", "classification", "raw/classification", "ratio", "lr", "bbox/AP"} <= set(header)

@@ -30,10 +30,14 @@ MAY_IMPORT = {
         "sampling_free.heuristics",
     ),
     "data": ("numpy", "cv2", "PIL", "pycocotools", "tqdm", "yaml"),
+    "analysis": (
+        *("numpy", "cv2", "jinja2", "matplotlib", "pycocotools"),
+        *("sampling_free.data.images", "sampling_free.pictures"),
+    ),
     "pictures": ("numpy", "cv2", "PIL", "matplotlib", "sampling_free.data.images", "sampling_free.data.problems"),
     "runs": (
         *("torch", "numpy", "omegaconf", "yaml"),
-        *("sampling_free.config", "sampling_free.data.categories", "sampling_free.pictures"),
+        *("sampling_free.analysis", "sampling_free.config", "sampling_free.data.categories", "sampling_free.pictures"),
     ),
 }
 # Hosts: what they must not import.

@@ -116,6 +116,16 @@ def predict(predictor: Predictor, inputs: Sequence[Path], output: Path, *, thres
     return unreadable
 
 
+def _best_threshold(weights: Path) -> float:
+    """The score threshold with the best F1 in the evaluation of the run that weights are of; says which."""
+    analysis = Path(weights).parent.parent / "analysis.json"
+    found = pictures.read_json(analysis).get("threshold") if analysis.is_file() else None
+    if not found:
+        return _SHOWN
+    logger.info("score threshold %.3g, which had the best F1 in %s", found, analysis)
+    return float(found)
+
+
 def _images(inputs: Sequence[Path]) -> Iterator[Path]:
     for path in inputs:
         if path.is_dir():
@@ -170,7 +180,11 @@ def command(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config-file", required=True, metavar="FILE")
     parser.add_argument("--weights", required=True, metavar="FILE", help="a checkpoint of a run, or a state dict")
     parser.add_argument("--output", type=Path, default=Path("output/predictions"), metavar="FOLDER")
-    parser.add_argument("--threshold", type=float, default=_SHOWN, help="least score to draw and write (%(default)s)")
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        help=f"least score to draw and write; default: the best one of the run's evaluation, or {_SHOWN}",
+    )
     options = parser.parse_intermixed_args(arguments)
     overrides = [text for text in options.inputs if "=" in text and not Path(text).exists()]
     inputs = [Path(text) for text in options.inputs if text not in overrides]
@@ -179,7 +193,8 @@ def command(arguments: Sequence[str] | None = None) -> int:
     list(_images(inputs))  # before a model loads
     cfg = config.load(options.config_file, overrides, required=("model", "engine", "dataloader"))
     predictor = Predictor(cfg, options.weights)
-    unreadable = predict(predictor, inputs, options.output, threshold=options.threshold)
+    threshold = options.threshold if options.threshold is not None else _best_threshold(options.weights)
+    unreadable = predict(predictor, inputs, options.output, threshold=threshold)
     sys.stdout.write(f"Look at {options.output}: pictures, and predictions.json.\n")
     if unreadable:
         sys.stderr.write(f"{unreadable} of the images could not be read; they are named above\n")

@@ -113,7 +113,10 @@ def evaluate(run: Run) -> dict[str, float]:
         weights = run.options.init_checkpoint or run.last
         run.load(weights)
         logger.info("evaluating %s", weights)
-        return run.evaluate()
+        metrics = run.evaluate()
+        if run.is_first:
+            run.draw()
+        return metrics
 
 
 def _begin(run: Run, *, resume: bool) -> int:

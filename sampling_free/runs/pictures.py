@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sampling_free.analysis import write_report
 from sampling_free.pictures import (
     Box,
     Example,
@@ -42,7 +43,7 @@ def draw_first_batches(
 
 
 def draw_results(folder: Path, truth: dict[str, Any], image_folder: Path) -> None:
-    """Detections beside ground truth, precision over recall and losses of a run folder, and its `examples.json`.
+    """Report, detections beside ground truth, precision over recall and losses of a run, and its `examples.json`.
 
     Args:
         folder: of the run, with its COCO result file.
@@ -51,7 +52,9 @@ def draw_results(folder: Path, truth: dict[str, Any], image_folder: Path) -> Non
     """
     pictures = folder / "pictures"
     if (folder / "coco_results_bbox.json").is_file():
-        examples = _examples(json.loads((folder / "coco_results_bbox.json").read_text()), truth, image_folder)
+        results = json.loads((folder / "coco_results_bbox.json").read_text())
+        write_report(folder, truth, results, image_folder)
+        examples = _examples(results, truth, image_folder)
         write_examples(folder / "examples.json", examples)
         save_examples(pictures / "predictions.jpg", {"detections": examples})
         plot_precision_recall(pictures / "precision_recall.png", {folder.name: folder})

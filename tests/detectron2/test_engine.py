@@ -51,7 +51,7 @@ def rows(folder):
 
 def test_a_run_leaves_what_it_promises(run):
     files = "config.yaml metrics.csv metrics.json coco_results_bbox.json precision_recall.json examples.json".split()
-    files += ["checkpoints/last.pth", "checkpoints/best.pth"]
+    files += ["checkpoints/last.pth", "checkpoints/best.pth", "report.html"]
     files += [
         f"pictures/{name}" for name in "first_batches.jpg predictions.jpg losses.png precision_recall.png".split()
     ]
@@ -59,6 +59,8 @@ def test_a_run_leaves_what_it_promises(run):
     assert list((run / "run" / "tensorboard").glob("events*"))
     result = json.loads((run / "run" / "result.json").read_text())
     assert (result["iterations"], result["diverged"], result["reason"]) == (3, False, None)
+    analysis = json.loads((run / "run" / "analysis.json").read_text())
+    assert analysis["AP"] == pytest.approx(result["metrics"]["bbox/AP"])
     assert result["seconds_per_iteration"] > 0 and result["peak_memory_mb"] > 100
     assert 0 <= result["metrics"]["bbox/AP"] <= 100 and "bbox/AP-circle" in result["metrics"]
     table = rows(run)
