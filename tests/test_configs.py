@@ -128,7 +128,7 @@ def test_schedule_of_the_papers():
     assert {i: multiplier(i / cfg.train.max_iter) for i in at} == pytest.approx(at, rel=1e-3)
 
 
-@pytest.mark.parametrize("study", ["study.py", "cards.py"])
+@pytest.mark.parametrize("study", ["study.py", "cards.py", "background.py", "table1.py"])
 def test_a_study_s_rows_are_variants_that_exist(study):
     from sampling_free.commands.study import Study
 

@@ -5,7 +5,7 @@ r"""Train the rows of a study, each at its own best learning rate and with sever
 A study is a Python file with the variable `study`:
 
     study = dict(
-        rates=[0.01, 0.02, 0.04],         # one and the same grid for every row
+        rates=[0.01, 0.02, 0.04],         # one and the same grid for every row; a single rate is not tuned
         tune=["train.max_iter=424"],      # the short runs that choose a row's rate
         holdout=0.2,                      # the share of the training images that these runs are evaluated on
         seeds=3,                          # of the full runs
@@ -14,7 +14,7 @@ A study is a Python file with the variable `study`:
 
 The validation images choose nothing. Rows come in the order of their importance; rows with a higher `group` come
 later. Each finished run leaves a small JSON file in the output folder, and a study that was stopped goes on where it
-was. The table is made from these files.
+was. The table is made from these files. The detections of each run stay in its folder in `--work`.
 """
 
 import argparse
@@ -120,9 +120,13 @@ class Study:
             groups.setdefault(self.settings["rows"][row.name].get("group", 0), []).append(row)
         for _, rows in sorted(groups.items()):
             for row in rows:
-                yield from (Job(row, "tune", number) for number in range(len(self.rates)))
+                yield from self.short_runs(row)
             for seed in range(max(row.seeds for row in rows)):
                 yield from (Job(row, "seed", seed) for row in rows if seed < row.seeds)
+
+    def short_runs(self, row: Row) -> list[Job]:
+        """Those that choose a row's rate, in the grid's order; none where there is nothing to choose."""
+        return [Job(row, "tune", number) for number in range(len(self.rates))] if len(self.rates) > 1 else []
 
     def result(self, job: Job) -> dict[str, Any] | None:
         """What a run found, if it has ended."""
@@ -131,11 +135,11 @@ class Study:
 
     def rate(self, row: Row) -> float | None:
         """The rate with the highest AP on the held-out images; None before all its short runs have ended."""
-        found = [self.result(Job(row, "tune", number)) for number in range(len(self.rates))]
+        found = [self.result(job) for job in self.short_runs(row)]
         if any(result is None for result in found):
             return None
         scores = [-1.0 if result["diverged"] else result["metrics"]["bbox/AP"] for result in found if result]
-        return self.rates[scores.index(max(scores))]
+        return self.rates[scores.index(max(scores))] if scores else self.rates[0]
 
     def ready(self, job: Job) -> bool:
         """Whether a run can start."""
@@ -215,7 +219,7 @@ def _keep(study: Study, job: Job, work: Path, status: int) -> None:
         "seed": job.number if job.kind == "seed" else 0,
         "rate": rate,
         "config": job.row.config,
-        "overrides": [text for text in study.overrides(job, work) if not text.startswith("train.output_dir")],
+        "overrides": _portable(study.overrides(job, work), study.output),
         "versions": _versions(),
         **read_json(work / job.name / "result.json"),
     }
@@ -224,6 +228,15 @@ def _keep(study: Study, job: Job, work: Path, status: int) -> None:
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     os.replace(partial, path)
+
+
+def _portable(overrides: list[str], output: Path) -> list[str]:
+    """Overrides of a run, without the places of this machine."""
+    return [
+        text.replace(f"{output.resolve()}{os.sep}", "")
+        for text in overrides
+        if not text.startswith("train.output_dir=")
+    ]
 
 
 def _versions() -> dict[str, str]:
@@ -245,16 +258,23 @@ def command(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=1, help="runs at a time")
     parser.add_argument("--deadline", type=float, metavar="SECONDS", help="stop then; finished runs are kept")
     parser.add_argument("--table", action="store_true", help="train nothing, only write the table")
+    parser.add_argument("--rates", action="store_true", help="train nothing, only write what the short runs found")
     parser.add_argument("--publish", type=Path, help="a Markdown file with <!-- table --> marks to put the table in")
     options = parser.parse_args(arguments)
     study = Study(options.study, options.output)
-    if not options.table:
+    if not options.table and not options.rates:
         run(study, options.work, processes=options.processes, deadline=options.deadline)
-    text = study_table.markdown(_results(study))
+    text = _rates(study) if options.rates else study_table.markdown(_results(study))
     if options.publish:
         study_table.publish(options.publish, text)
     sys.stdout.write(f"\n{text}\n")
     return 0
+
+
+def _rates(study: Study) -> str:
+    """The table of the short runs."""
+    rows = {row.name: [study.result(job) for job in study.short_runs(row)] for row in study.rows}
+    return study_table.rates(study.rates, rows, {row.name: study.rate(row) for row in study.rows})
 
 
 def _results(study: Study) -> Mapping[str, list[dict[str, Any]]]:

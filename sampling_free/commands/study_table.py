@@ -22,18 +22,49 @@ def markdown(rows: Mapping[str, Sequence[Result]]) -> str:
     The difference of a row to the first row of its detector is paired by seed; its interval is the 95 % interval of a
     mean of paired differences, by Student's t.
 
+    A study with background images has a column of false alarms, a background image's average over seeds; a dash stands
+    where a run does not find 80 % of the boxes at any score.
+
     Args:
         rows: per name `DETECTOR, METHOD` the results of its full runs.
     """
+    alarms = any("bbox/false-alarms" in result["metrics"] for results in rows.values() for result in results)
     lines = [
         "| | rate | AP, mean ± deviation | each seed | difference, 95 % interval | s/iteration | MB |",
         "|---|---:|---:|---|---:|---:|---:|",
     ]
+    if alarms:
+        lines = [f"{lines[0]} false alarms at 80 % recall |", f"{lines[1]}---:|"]
     firsts: dict[str, Sequence[Result]] = {}
     for name, results in rows.items():
         first = firsts.setdefault(detector_of(name), results)
-        lines.append(_line(name, results, first))
+        lines.append(_line(name, results, first) + (f" {_false_alarms(results)} |" if alarms else ""))
     return "\n".join(lines) + "\n"
+
+
+def rates(
+    grid: Sequence[float], rows: Mapping[str, Sequence[Result | None]], chosen: Mapping[str, float | None]
+) -> str:
+    """AP of the short runs on the held-out training images, in Markdown, the chosen rate's in bold.
+
+    Args:
+        grid: of learning rates.
+        rows: per row a result for each rate; None where a run has not ended. A row without any is left out.
+        chosen: per row its rate, None as long as a run is missing.
+    """
+    lines = ["| rate | " + " | ".join(f"{rate:g}" for rate in grid) + " |", "|---|" + "---:|" * len(grid)]
+    for name, results in rows.items():
+        if any(results):
+            cells = [_short(result, is_chosen=rate == chosen[name]) for result, rate in zip(results, grid, strict=True)]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _short(result: Result | None, *, is_chosen: bool) -> str:
+    if result is None:
+        return ""
+    text = "diverged" if result["diverged"] else f"{result['metrics']['bbox/AP']:.1f}"
+    return f"**{text}**" if is_chosen else text
 
 
 def _line(name: str, results: Sequence[Result], first: Sequence[Result]) -> str:
@@ -49,6 +80,14 @@ def _line(name: str, results: Sequence[Result], first: Sequence[Result]) -> str:
     memory = max(result["peak_memory_mb"] for result in results)
     difference = "" if results is first else _difference(scores, _scores(first))
     return f"| {name} | {results[0]['rate']:g} | {mean} | {each} | {difference} | {seconds:.3f} | {memory:.0f} |"
+
+
+def _false_alarms(results: Sequence[Result]) -> str:
+    """Mean and deviation over the seeds."""
+    values = [result["metrics"].get("bbox/false-alarms") for result in results if not result["diverged"]]
+    if not values or None in values:
+        return "–" if values else ""
+    return f"{statistics.fmean(values):.2f}" + (f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else "")
 
 
 def _scores(results: Sequence[Result]) -> dict[int, float]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sampling_free.commands.study import Job, Study, run
+from sampling_free.commands.study import Job, Study, _portable, run
 from sampling_free.commands.study_table import markdown, paired_half_width
 from sampling_free.data import generate_shapes
 from sampling_free.data.holdout import split_images
@@ -71,6 +71,9 @@ def test_short_runs_never_see_the_validation_images(tmp_path):
     files = [Path(text.partition("=")[2]) for text in chosen]
     fit, held = ({image["id"] for image in json.loads(file.read_text())["images"]} for file in files)
     train = json.loads((tmp_path / "data" / "annotations" / "instances_train.json").read_text())
+    kept = _portable(study.overrides(Job(row, "tune", 0), tmp_path / "work"), study.output)
+    assert "dataloader.train.dataset.annotations=split/instances_train_fit.json" in kept
+    assert not any("output_dir" in text for text in kept)
     assert fit | held == {image["id"] for image in train["images"]} and not fit & held and len(held) == 3
 
 
@@ -125,6 +128,28 @@ def test_a_share_that_leaves_nothing_is_refused(tmp_path, share):
 
 def test_the_command_writes_the_table_of_what_is_there(tmp_path):
     study = write_study(tmp_path)
+    for number, score in enumerate((1.0, 23.45)):
+        found = {"diverged": not number, "metrics": {"bbox/AP": score}}
+        (tmp_path / f"retinanet-focal-loss-tune{number}.json").write_text(json.dumps(found))
     command = [sys.executable, "-m", "sampling_free.commands.study", str(study), "--output", str(tmp_path), "--table"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and "| RetinaNet, Focal Loss | | not run |" in done.stdout, done.stderr
+    done = subprocess.run([*command[:-1], "--rates"], capture_output=True, text=True, cwd=ROOT)
+    table = "| rate | 0.001 | 0.002 |\n|---|---:|---:|\n| RetinaNet, Focal Loss | diverged | **23.4** |\n"
+    assert table in done.stdout, done.stderr
+
+
+def test_a_single_rate_is_not_tuned(tmp_path):
+    study = Study(write_study(tmp_path, rates=[0.003]), tmp_path / "results")
+    assert [job.kind for job in study.jobs()] == ["seed", "seed"]
+    assert all(study.ready(job) and study.rate(job.row) == 0.003 for job in study.jobs())
+
+
+def test_false_alarms_have_a_column_where_there_is_background():
+    def alarms(seed, value=None):
+        return result(seed, 10.0, metrics={"bbox/AP": 10.0} | ({} if value is None else {"bbox/false-alarms": value}))
+
+    lines = markdown({"R, own": [alarms(0, 1.0), alarms(1, 2.0)], "R, ours": [alarms(0), alarms(1, 2.0)], "S, own": []})
+    head, _, own, ours, absent = lines.splitlines()
+    assert head.endswith("| MB | false alarms at 80 % recall |")
+    assert own.endswith("| 10 | 1.50 ± 0.71 |") and ours.endswith("| 10 | – |") and absent.endswith("| |  |")

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from sampling_free.data import CheckedAnnotations, check_annotations, generate_shapes, matched, read_image, read_voc
+from sampling_free.data.background import with_background
 from sampling_free.data.paths import within
 from sampling_free.data.shapes import ShapesSettings
 from sampling_free.errors import UserError
@@ -47,8 +48,8 @@ class DetectionDataset(Dataset):
 
     Attributes:
         categories: names; `category_ids`: COCO ids; `label_names`: name of each label; `coco`: the ground truth for
-            pycocotools; `has_objects`: whether there is a box that is none of a crowd; `source`: the name of the file;
-            `summary`: one sentence.
+            pycocotools; `background`: ids of the images that were added as such; `has_objects`: whether there is a box
+            that is none of a crowd; `source`: the name of the file; `summary`: one sentence.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class DetectionDataset(Dataset):
         if labels not in ("contiguous", "category_id"):
             raise UserError(f"labels must be 'contiguous' or 'category_id', not {labels!r}")
         self.image_folder = Path(image_folder)
+        self.background: frozenset[int] = frozenset()
         self.transforms = transforms or presets.evaluation()
         self.masks = masks
         self.summary = checked.summary
@@ -157,6 +159,8 @@ class CocoDetection(DetectionDataset):
         annotations: the json file, within `root`.
         strict: refuse a file with any bad annotation, instead of mending or dropping those.
         allow_outside: whether file names may lead out of the image folder.
+        background: a json file within `root`, of images without objects in the same folder; they join the others.
+        background_share: of them that do.
     """
 
     def __init__(
@@ -167,6 +171,8 @@ class CocoDetection(DetectionDataset):
         *,
         strict: bool = False,
         allow_outside: bool = False,
+        background: str | None = None,
+        background_share: float = 1.0,
         **options: Any,
     ) -> None:
         folder = within(root)
@@ -176,8 +182,14 @@ class CocoDetection(DetectionDataset):
                 f"environment variable COCO_ROOT, for VOC VOC_ROOT) to where it lies"
             )
         choices = {"masks": options.get("masks", False), "strict": strict, "allow_outside": allow_outside}
-        checked = check_annotations(within(folder, annotations), within(folder, images), **choices)
-        super().__init__(checked, folder / images, **options)
+        path, added = within(folder, annotations), frozenset[int]()
+        content: Any = path
+        if background is not None:
+            content, added = with_background(path, within(folder, background), share=background_share)
+        image_folder = within(folder, images)
+        checked = check_annotations(content, image_folder, source=str(path), **choices)
+        super().__init__(checked, image_folder, **options)
+        self.background = added & set(self.image_ids)
 
 
 class VocDetection(DetectionDataset):

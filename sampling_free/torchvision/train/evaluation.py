@@ -19,6 +19,7 @@ from sampling_free.errors import UserError
 from sampling_free.mechanism.processes import gathered
 from sampling_free.runs.curves import write_curves
 from sampling_free.torchvision.train.datasets import DetectionDataset
+from sampling_free.torchvision.train.false_alarms import false_alarms
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class CocoEvaluator:
 
         Names are detectron2's: `bbox/AP`, `bbox/AP50`, ..., `bbox/AP-<category>`, and `segm/...`. A figure without any
         ground truth (no small object, say) is left out: all of them for images that only COCO's server can score.
-        Without detections AP is 0.
+        Without detections AP is 0. A data set with background images has `bbox/false-alarms` too: see `false_alarms`.
 
         Args:
             output_dir: where to write `coco_results_<kind>.json` (COCO's result format, original category ids) and
@@ -70,6 +71,7 @@ class CocoEvaluator:
         for kind in self.kinds:
             evaluation = self._evaluate(kind, results)
             metrics |= self._metrics(kind, evaluation)
+            metrics |= self._false_alarms(results) if kind == "bbox" else {}
             if output_dir is not None:
                 self._write(Path(output_dir), kind, results, evaluation)
         return metrics
@@ -127,6 +129,14 @@ class CocoEvaluator:
         for index, category in enumerate(self.dataset.categories):
             figures[f"AP-{category}"] = _mean(precision[:, :, index, 0, -1])
         return {f"{kind}/{name}": 100 * float(value) for name, value in figures.items() if value > -1}
+
+    def _false_alarms(self, results: list[dict[str, Any]]) -> dict[str, float]:
+        if not self.dataset.background or not results:
+            return {}
+        alarms = false_alarms(self.dataset.coco.dataset, results, self.dataset.background)
+        if alarms is None:
+            logger.warning("Less than 80 % of the boxes are found at any score: there are no false alarms to count.")
+        return {} if alarms is None else {"bbox/false-alarms": alarms}
 
     def _write(self, folder: Path, kind: str, results: list[dict[str, Any]], evaluation: Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)
