@@ -305,3 +305,9 @@ def test_a_text_may_be_any_text(text):
     }  # fmt: skip
     with pytest.raises(UserError, match="cannot be read"):
         config.apply_overrides(cfg, ["train.max_iter=übung"])
+
+
+def test_an_interpolation_of_nothing_is_one_sentence():
+    cfg = config.as_config({"model": {"size": "${model.sise}"}})
+    with pytest.raises(UserError, match="the config's model.size cannot be resolved: Interpolation key 'model.sise'"):
+        config.plain(cfg)

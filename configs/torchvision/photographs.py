@@ -13,9 +13,8 @@ ImageNet weights, its normalisation frozen), one image size, one schedule of 12 
 folder of the data. The cost of a full run was not measured.
 """
 
-import os
-
 from sampling_free.config import LazyCall as L
+from sampling_free.data.paths import root_from
 from sampling_free.detectors import Objectness
 from sampling_free.detectors import atss as ATSS
 from sampling_free.detectors import foveabox as FOVEABOX
@@ -42,7 +41,7 @@ def _config(model):
 
     def split(name, transform):
         return L(CocoDetection)(
-            root=os.environ.get("PHOTOGRAPHS_ROOT", "data/voc2012_animals"),
+            root=root_from("PHOTOGRAPHS_ROOT", "data/voc2012_animals"),
             images="images",
             annotations=f"annotations/instances_{name}.json",
             transforms=transform,

@@ -1,9 +1,38 @@
 """Paths of a data set as a config gives them."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from sampling_free.errors import UserError
+
+_VARIABLES: dict[str, str] = {}  # the environment variable that each root came from, for messages
+
+
+def root_from(variable: str, default: str) -> str:
+    """The folder that an environment variable names, for a config file.
+
+    Args:
+        variable: its name.
+        default: where it is not set.
+    """
+    root = os.environ.get(variable) or default
+    _VARIABLES[root] = variable
+    return root
+
+
+def existing(root: Any) -> Path:
+    """The folder of a data set.
+
+    Raises:
+        UserError: it is not there; the environment variable is named from which the config took it.
+    """
+    folder = within(root)
+    if not folder.is_dir():
+        variable = _VARIABLES.get(str(root))
+        places = "the dataset's root in the config" + (f", or the environment variable {variable}," if variable else "")
+        raise UserError(f"there is no data set at {folder}; set {places} to where it lies")
+    return folder
 
 
 def within(root: Any, *parts: Any) -> Path:
@@ -18,7 +47,5 @@ def within(root: Any, *parts: Any) -> Path:
     """
     for part in (root, *parts):
         if not isinstance(part, str | Path) or not str(part):
-            raise UserError(
-                f"a data set's root, images and annotations are paths, not {part!r}; set them in the config"
-            )
+            raise UserError(f"root, images and annotations of a data set are paths, not {part!r}; mend the config")
     return Path(root).expanduser().joinpath(*parts)
