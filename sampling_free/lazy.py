@@ -1,7 +1,7 @@
 """LazyConfig on omegaconf and hydra's grammar: config files in Python, deferred calls, overrides.
 
-Only `sampling_free.config` and `sampling_free.overrides` import this file. The public names have detectron2's meaning and
-give its results; `tests/test_config.py` compares the two where both are there.
+Only `sampling_free.config` and `sampling_free.overrides` import this file. The public names have detectron2's meaning
+and give its results; `tests/test_config.py` compares the two where both are there.
 """
 
 import builtins
