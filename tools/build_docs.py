@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 GATHERED = ROOT / "build" / "docs"
 PAGES = ("*.md", "docs/*.md", "projects/*/*.md")
-FILES = ("docs/*.png", "docs/*.jpg", "projects/*/*.png", "projects/*/*.jpg", "projects/*/*.py", "configs/**/*.py")
+FILES = ("docs/*.png", "docs/*.jpg", "projects/**/*.png", "projects/**/*.jpg", "projects/*/*.py", "configs/**/*.py")
 _LINK = re.compile(r"(\]\()([^):#]+)((?:#[\w-]+)?\))")
 
 

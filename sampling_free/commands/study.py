@@ -38,6 +38,7 @@ from sampling_free.data.holdout import split_images
 from sampling_free.errors import UserError
 from sampling_free.lazy import run_file
 from sampling_free.pictures import read_json
+from sampling_free.pictures.comparison import save_comparison
 
 logger = logging.getLogger(__name__)
 
@@ -260,6 +261,9 @@ def command(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--table", action="store_true", help="train nothing, only write the table")
     parser.add_argument("--rates", action="store_true", help="train nothing, only write what the short runs found")
     parser.add_argument("--publish", type=Path, help="a Markdown file with <!-- table --> marks to put the table in")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="draw curves and detections of each row's first seed"
+    )
     options = parser.parse_args(arguments)
     study = Study(options.study, options.output)
     if not options.table and not options.rates:
@@ -268,6 +272,13 @@ def command(arguments: Sequence[str] | None = None) -> int:
     if options.publish:
         study_table.publish(options.publish, text)
     sys.stdout.write(f"\n{text}\n")
+    if options.pictures:
+        folders = {row.name: options.work / Job(row, "seed", 0).name for row in study.rows}
+        there = {name: folder for name, folder in folders.items() if (folder / "result.json").is_file()}
+        if not there:
+            raise UserError(f"{options.work} has no run to draw; --work names the folder of the runs themselves")
+        for picture in save_comparison(options.pictures, there):
+            sys.stdout.write(f"{picture}\n")
     return 0
 
 
