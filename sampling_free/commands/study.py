@@ -32,13 +32,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from sampling_free import config
+from sampling_free import config, pictures
 from sampling_free.commands import command_line, study_table
 from sampling_free.data.holdout import split_images
 from sampling_free.errors import UserError
 from sampling_free.lazy import run_file
-from sampling_free.pictures import read_json
-from sampling_free.pictures.comparison import save_comparison
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +130,7 @@ class Study:
     def result(self, job: Job) -> dict[str, Any] | None:
         """What a run found, if it has ended."""
         path = self.output / f"{job.name}.json"
-        return read_json(path) if path.is_file() else None
+        return pictures.read_json(path) if path.is_file() else None
 
     def rate(self, row: Row) -> float | None:
         """The rate with the highest AP on the held-out images; None before all its short runs have ended."""
@@ -222,7 +220,7 @@ def _keep(study: Study, job: Job, work: Path, status: int) -> None:
         "config": job.row.config,
         "overrides": _portable(study.overrides(job, work), study.output),
         "versions": _versions(),
-        **read_json(work / job.name / "result.json"),
+        **pictures.read_json(work / job.name / "result.json"),
     }
     study.output.mkdir(parents=True, exist_ok=True)
     path = study.output / f"{job.name}.json"
@@ -277,7 +275,7 @@ def command(arguments: Sequence[str] | None = None) -> int:
         there = {name: folder for name, folder in folders.items() if (folder / "result.json").is_file()}
         if not there:
             raise UserError(f"{options.work} has no run to draw; --work names the folder of the runs themselves")
-        for picture in save_comparison(options.pictures, there):
+        for picture in pictures.save_comparison(options.pictures, there):
             sys.stdout.write(f"{picture}\n")
     return 0
 

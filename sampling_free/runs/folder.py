@@ -22,7 +22,9 @@ logger = logging.getLogger(__name__)
 
 
 # beside config.yaml: what an evaluation leaves in a folder of its own
-_OF_EVALUATION = re.compile(r"(coco_results_\w+|precision_recall|examples|analysis)\.json|report\.html|pictures")
+_OF_EVALUATION = re.compile(
+    r"(coco_results_\w+|precision_recall|examples|analysis)\.json|report\.html|findings\.npz|pictures"
+)
 # of no meaning here, and never touched: logs of a shell or a queue, what file browsers leave
 _IGNORED = re.compile(r".+\.(log|out|err)|\.DS_Store|\.gitkeep|\.writable-\d+|.+\.partial")
 _CHECKPOINTS = re.compile(r"(last|best|older)\.(ckpt|pth)(\.partial)?")
