@@ -1,4 +1,4 @@
-"""Which engine runs a config, and on how many processes, in the words of detectron2's command line."""
+"""Start a config on its engine and its processes, with the options of detectron2's command line."""
 
 import importlib
 import warnings
