@@ -1,4 +1,4 @@
-"""Start a config on its engine and its processes, with the options of detectron2's command line."""
+"""The engine and the processes of a config, with the options of detectron2's command line."""
 
 import importlib
 import warnings
