@@ -82,7 +82,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Of the files that the run leaves."""
+        """The name of the run's files, without an ending."""
         return f"{self.row.slug}-{self.kind}{self.number}"
 
 
@@ -128,7 +128,7 @@ class Study:
         return [Job(row, "tune", number) for number in range(len(self.rates))] if len(self.rates) > 1 else []
 
     def result(self, job: Job) -> dict[str, Any] | None:
-        """What a run found, if it has ended."""
+        """The results of a run, or None if the run has not ended."""
         path = self.output / f"{job.name}.json"
         return pictures.read_json(path) if path.is_file() else None
 

@@ -200,7 +200,7 @@ class _Recorder:
         self.error: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """As of a file."""
+        """Write to the file; an error is kept and raised."""
         try:
             return self.file.write(data)
         except OSError as error:
@@ -208,7 +208,7 @@ class _Recorder:
             raise
 
     def flush(self) -> None:
-        """As of a file."""
+        """Flush the file."""
         self.file.flush()
 
 
