@@ -201,7 +201,7 @@ def test_prediction_is_plain_arrays_on_the_images_pixels(run):
         (["train.amp.enabled=true", "train.amp.dtype=half"], "train.amp.dtype must be bf16 or fp16, not 'half'"),
         (["+optimizer.learning_rate=1"], "optimizer (torch.optim.sgd.SGD)"),
         (["dataloader.train.total_batch_size=0"], "dataloader.train.total_batch_size must be a whole number"),
-        (["train.init_checkpoint=3"], "train.init_checkpoint must be null or the path of a checkpoint, not 3"),
+        (["train.init_checkpoint=[3]"], "train.init_checkpoint must be null or the path of a checkpoint, not [3]"),
         (["train.init_checkpoint=nowhere.pth"], "there are no weights at nowhere.pth"),
         (["train.output_dir=/proc/none/run"], "output folder /proc/none/run cannot be written"),
         (["engine=sampling_free.torchvision.train.engine"], "this config's data are detectron2's"),
