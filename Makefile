@@ -25,7 +25,7 @@ QUICK_DATA := settings='{size: 64, num_train: 64, num_val: 16}'
 DEMO_QUICK := -- train.max_iter=30 train.eval_period=30 model.weights_backbone=null \
         $(foreach split,train test,dataloader.$(split).dataset.root=output/data/shapes-quick dataloader.$(split).dataset.$(QUICK_DATA))
 
-.PHONY: help setup setup-detectron2 demo test test-gpu fuzz check format wheel-check bench clean
+.PHONY: help setup setup-detectron2 demo test test-gpu fuzz check format wheel-check docs bench clean
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
@@ -80,6 +80,9 @@ check: $(READY) ## lint, format, types, house rules
 format: $(READY) ## format and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY) ## build the documentation's site into build/site; a broken link is an error
+	$(BIN)/python tools/build_docs.py
 
 wheel-check: $(READY) ## build the wheel and use it from an unrelated folder
 	tools/check_wheel.sh $(BIN)/python

@@ -23,6 +23,7 @@ _MECHANISM = (  # the public surface: `__all__` of `sampling_free.mechanism`
     "ForegroundNormalizer",
     "ForegroundStatistics",
     "FrozenScaling",
+    "GradientShares",
     "GuidedScaling",
     "LearnedScaling",
     "LossScaling",

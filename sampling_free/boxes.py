@@ -1,4 +1,4 @@
-"""How much boxes overlap, and how central a point is in its box. Letters: M boxes, R other boxes, XYXY in pixels."""
+"""Overlap of boxes, and centerness of points in boxes. Letters: M boxes, R other boxes, XYXY in pixels."""
 
 import torch
 from torch import Tensor

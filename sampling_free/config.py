@@ -10,24 +10,21 @@ import difflib
 import inspect
 import logging
 import os
-import pydoc
 import re
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
-from omegaconf import DictConfig, ListConfig, OmegaConf, SCMode
+from omegaconf import DictConfig, OmegaConf, SCMode
+from omegaconf.errors import OmegaConfBaseException
 
 from sampling_free import packaged
 from sampling_free.errors import UserError
-from sampling_free.lazy import LazyCall, as_config, run_file, target_path
-from sampling_free.lazy import apply_overrides as _apply_overrides
+from sampling_free.lazy import LazyCall, as_config, locate, run_file, target_path
 from sampling_free.lazy import instantiate as _instantiate
+from sampling_free.overrides import apply_overrides
 
 __all__ = ["LazyCall", "apply_overrides", "as_config", "instantiate", "load", "plain", "save"]
 
@@ -162,96 +159,19 @@ def _did_you_mean_file(path: Path) -> str:
     return f"; did you mean {path.parent / near[0]}" if near else ""
 
 
-def apply_overrides(cfg: DictConfig, overrides: Sequence[str]) -> DictConfig:
-    """Sets `key=value` pairs in place and returns the config; `+key=value` adds a key that is not there yet.
+def plain(cfg: Any) -> Any:
+    """Dicts, lists and values with interpolations resolved: library constructors do not know omegaconf's lists.
 
     Raises:
-        UserError: an override that cannot be read, or a key that the config does not have (with the nearest name).
+        UserError: an interpolation that cannot be resolved.
     """
-    for text in overrides:
-        override = _parse(text)
-        _require_key(cfg, override.key_or_group, new=override.is_add() or override.is_force_add())
-        try:
-            _apply_overrides(cfg, [text])
-        except Exception as error:
-            raise UserError(f"Override {text!r} cannot be applied: {str(error).splitlines()[0]}") from error
-    return cfg
-
-
-def _parse(text: str) -> Override:
-    if text.startswith("-"):
-        raise UserError(f"Option {text} stands behind the overrides (or is unknown); options go before key=value.")
-    try:
-        override = OverridesParser.create().parse_overrides([text])[0]
-    except HydraException as error:
-        raise UserError(f"Override {text!r} cannot be read; write key=value, lists as key=[1,2].") from error
-    if override.is_delete() or override.is_sweep_override():
-        raise UserError(f"Override {text!r} deletes or sweeps; only key=value and +key=value are understood.")
-    return override
-
-
-def _require_key(cfg: DictConfig, key: str, *, new: bool) -> None:
-    """Walks down the key; its end may be missing with `new`, or where it is an argument of what a node calls.
-
-    Values on the way have no keys in any case.
-    """
-    node: Any = cfg
-    parts = key.split(".")
-    for depth, part in enumerate(parts):
-        if isinstance(node, DictConfig) and part in node.keys():
-            node = node.get(part)
-        elif isinstance(node, ListConfig) and part.isdigit() and int(part) < len(node):
-            node = node[int(part)]
-        elif not OmegaConf.is_config(node) and node is not None:
-            raise UserError(f"Config key {'.'.join(parts[:depth])!r} is the value {node!r}; it has no {part!r} in it.")
-        elif new or (depth == len(parts) - 1 and _is_argument(node, part)):
-            return
-        else:
-            raise UserError(f"Unknown config key {key!r}{_nearest(cfg, parts, depth)}; +{key}=… adds a new one.")
-
-
-def _is_argument(node: Any, name: str) -> bool:
-    """Whether a node's call takes an argument by a name that its signature, or that of a class it passes on to, has."""
-    target = node.get("_target_") if isinstance(node, DictConfig) else None
-    target = _locate(target) if isinstance(target, str) else target
-    calls = target.__mro__[:-1] if inspect.isclass(target) else [target] if callable(target) else []
-    for call in calls:
-        try:
-            parameters = inspect.signature(call).parameters
-        except (TypeError, ValueError):  # of a class without a signature
-            return False
-        if name in parameters:
-            return True
-        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-            return False
-    return False
-
-
-def _nearest(cfg: DictConfig, parts: list[str], depth: int) -> str:
-    """The key that was probably meant: a sibling's name, then the whole path, then the same last name elsewhere."""
-    keys = list(_dotted_keys(OmegaConf.to_container(cfg, resolve=False)))
-    prefix = "".join(f"{part}." for part in parts[:depth])
-    siblings = [key for key in keys if key.startswith(prefix) and "." not in key[len(prefix) :]]
-    near = difflib.get_close_matches(prefix + parts[depth], siblings, n=1, cutoff=0.8)
-    if near:
-        near = [".".join([near[0], *parts[depth + 1 :]])]
-    near = near or difflib.get_close_matches(".".join(parts), keys, n=1, cutoff=0.75)
-    near = near or [key for key in keys if key.rpartition(".")[2] == parts[-1]][:1]
-    return f"; did you mean {near[0]!r}" if near else ""
-
-
-def _dotted_keys(tree: Any, prefix: str = "") -> Iterator[str]:
-    children = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
-    for name, child in children:
-        yield f"{prefix}{name}"
-        yield from _dotted_keys(child, f"{prefix}{name}.")
-
-
-def plain(cfg: Any) -> Any:
-    """Dicts, lists and values with interpolations resolved: library constructors do not know omegaconf's lists."""
     if not OmegaConf.is_config(cfg):
         return cfg
-    return OmegaConf.to_container(cfg, resolve=True, structured_config_mode=SCMode.INSTANTIATE)
+    try:
+        return OmegaConf.to_container(cfg, resolve=True, structured_config_mode=SCMode.INSTANTIATE)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None) or "a value"
+        raise UserError(f"the config's {key} cannot be resolved: {str(error).splitlines()[0]}.") from error
 
 
 def instantiate(cfg: Any, key: str = "config") -> Any:
@@ -271,7 +191,7 @@ def instantiate(cfg: Any, key: str = "config") -> Any:
         return cfg
     call = {name: instantiate(value, f"{key}.{name}") for name, value in cfg.items()}
     target = call["_target_"]
-    if isinstance(target, str) and not callable(_locate(target)):
+    if isinstance(target, str) and not callable(locate(target)):
         raise UserError(f"{key}: there is nothing callable at {target}.")
     try:
         return _instantiate(call)
@@ -281,13 +201,6 @@ def instantiate(cfg: Any, key: str = "config") -> Any:
             raise
         name = target if isinstance(target, str) else target_path(target)
         raise UserError(f"{key} ({name}): {error}.") from error
-
-
-def _locate(path: str) -> Any:
-    try:
-        return pydoc.locate(path)
-    except pydoc.ErrorDuringImport:
-        return None
 
 
 def as_yaml(cfg: DictConfig) -> str:
@@ -320,7 +233,7 @@ def _yaml_values(value: Any, key: str) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):  # detectron2's ShapeSpec, for one
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return _yaml_values({"_target_": type(value)} | fields, key)
-    if hasattr(value, "__qualname__") and _locate(target_path(value)) is value:
+    if hasattr(value, "__qualname__") and locate(target_path(value)) is value:
         return {"_target_": "pydoc.locate", "path": target_path(value)}
     logger.warning("%s holds %r, which yaml cannot: the saved config is for reading only.", key, value)
     return repr(value)

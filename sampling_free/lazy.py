@@ -1,7 +1,7 @@
 """LazyConfig on omegaconf and hydra's grammar: config files in Python, deferred calls, overrides.
 
-Only `sampling_free.config` imports this file. The public names have detectron2's meaning and give its results;
-`tests/test_config.py` compares the two where both are there.
+Only `sampling_free.config` and `sampling_free.overrides` import this file. The public names have detectron2's meaning
+and give its results; `tests/test_config.py` compares the two where both are there.
 """
 
 import builtins
@@ -42,6 +42,14 @@ class LazyCall:
 def target_path(target: Any) -> str:
     """The dotted path under which `pydoc.locate` finds a class or function again."""
     return f"{target.__module__}.{target.__qualname__}"
+
+
+def locate(path: str) -> Any:
+    """What a dotted path names; None for nothing, or for what cannot be imported."""
+    try:
+        return pydoc.locate(path)
+    except pydoc.ErrorDuringImport:
+        return None
 
 
 def run_file(path: Path) -> dict[str, Any]:

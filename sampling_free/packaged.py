@@ -7,7 +7,7 @@ _PLACES = (Path(__file__).parent / "configs", Path(__file__).parents[1] / "confi
 
 
 def folder() -> Path:
-    """Where they lie."""
+    """The folder that holds the configs."""
     return next((place for place in _PLACES if (place / "common").is_dir()), _PLACES[0])
 
 

@@ -294,3 +294,20 @@ def test_an_argument_that_a_call_takes_may_be_set_though_the_config_does_not_nam
     assert config.load(file, ["model.strict=true"]).model.strict is True
     with pytest.raises(UserError, match="Unknown config key 'model.strikt'"):
         config.load(file, ["model.strikt=true"])
+
+
+@pytest.mark.parametrize("text", ["2024", "2024_01_05", "übung", "run (1)", "lr=0.02", "~/run", "a,b"])
+def test_a_text_may_be_any_text(text):
+    cfg = config.as_config({"train": {"output_dir": "output/a", "prior": "auto", "max_iter": 3}})
+    assert config.apply_overrides(cfg, [f"train.output_dir={text}"]).train.output_dir == text
+    assert config.apply_overrides(cfg, ["train.prior=0.01", "train.max_iter=5"]).train == {
+        "output_dir": cfg.train.output_dir, "prior": 0.01, "max_iter": 5,
+    }  # fmt: skip
+    with pytest.raises(UserError, match="cannot be read"):
+        config.apply_overrides(cfg, ["train.max_iter=übung"])
+
+
+def test_an_interpolation_of_nothing_is_one_sentence():
+    cfg = config.as_config({"model": {"size": "${model.sise}"}})
+    with pytest.raises(UserError, match="the config's model.size cannot be resolved: Interpolation key 'model.sise'"):
+        config.plain(cfg)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sampling_free import config
+from sampling_free.errors import UserError
 from sampling_free.mechanism import LossScaling
 from sampling_free.torchvision import fit_prior
 from sampling_free.torchvision.train.loading import train_loader
@@ -119,6 +120,16 @@ def test_data_lie_where_the_environment_says(name, variable, monkeypatch):
     assert cfg.dataloader.train.dataset.root == cfg.dataloader.test.dataset.root == "/elsewhere"
     cfg = load(f"retinanet.py:{name}", ["dataloader.train.dataset.root=/mine"])
     assert cfg.dataloader.train.dataset.root == "/mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"), [("blood_cells.py:retinanet", "BCCD_ROOT"), ("retinanet.py:voc", "VOC_ROOT")]
+)
+def test_data_that_are_not_there_name_the_variable_that_says_where(name, variable, tmp_path, monkeypatch):
+    monkeypatch.setenv(variable, str(tmp_path / "none"))
+    said = f"no data set at {tmp_path}/none; set .* or the environment variable {variable},"
+    with pytest.raises(UserError, match=said):
+        config.instantiate(load(name).dataloader.train.dataset)
 
 
 def test_schedule_of_the_papers():

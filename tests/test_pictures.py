@@ -273,3 +273,9 @@ def test_pictures_touch_no_global_figure_and_load_no_host():
     code = f"import sys, sampling_free.pictures; print({unwanted} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_picture_has_no_more_pixels_than_it_may(tmp_path):
+    image = np.zeros((10, 20_000, 3), np.uint8)
+    assert draw_boxes(image, [Box((0, 0, 9_000, 9), "a")], most=960).shape == (1, 960, 3)
+    assert max(draw_boxes(image, []).shape) == 16_000

@@ -1,6 +1,9 @@
 """What the README shows is run."""
 
 import re
+import shlex
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from torchvision.models import detection
 
 import tests.detectron2  # noqa: F401 - imports detectron2 where its warnings do not count
 from sampling_free import LearnedScaling
+from sampling_free.commands.main import main
 from sampling_free.data import generate_shapes
 from sampling_free.data.shapes import ShapesSettings
 from sampling_free.runs.launch import engine_of
@@ -117,6 +121,27 @@ def test_configs_and_files_that_a_page_names_exist(page):
         assert not variant or f"def {variant}()" in (ROOT / file).read_text(), f"{file}:{variant}"
     for link in re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", text):
         assert (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_that_a_page_shows_take_the_options_that_it_gives(page, capsys):
+    """Each `sampling-free` line is parsed by its own command; the other tests run them."""
+    for block in re.findall(r"```bash\n(.*?)```", page.read_text(), re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] != ["sampling-free"] or len(words) < 2:
+                continue
+            with pytest.raises(SystemExit) as ended:
+                main([words[1], "--help", *(["--config-file"] if "--config-file" in words else [])])
+            assert ended.value.code == 0
+            said = capsys.readouterr().out
+            for option in (word.partition("=")[0] for word in words if word.startswith("--")):
+                assert option in said, f"{page.name}: {line}"
+
+
+def test_the_site_builds_without_a_broken_link():
+    ended = subprocess.run([sys.executable, ROOT / "tools" / "build_docs.py"], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_the_readme_is_short():

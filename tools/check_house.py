@@ -51,7 +51,7 @@ APPLICATION = (
     *("lightning", "tensorboard", "hydra", "fvcore.common.param_scheduler", "sampling_free.commands"),
     *("sampling_free.torchvision.train", "sampling_free.detectron2.train"),
 )
-MAY_TRAIN = ("commands", "__main__.py", "config.py", "lazy.py")
+MAY_TRAIN = ("commands", "__main__.py", "config.py", "lazy.py", "overrides.py")
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:

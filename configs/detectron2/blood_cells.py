@@ -9,11 +9,10 @@
 `BCCD_ROOT` names the folder of the data; images are reduced to 160 px. Minutes on 2 cores; results in projects/bccd.
 """
 
-import os
-
 import detectron2.data.transforms as T
 
 from sampling_free.config import LazyCall as L
+from sampling_free.data.paths import root_from
 from sampling_free.detectron2 import models
 from sampling_free.detectron2.train.splits import coco_split, voc_split
 from sampling_free.mechanism import PerForeground
@@ -22,7 +21,7 @@ from ..common.schedules import steps
 from .common.run import sampling_free
 from .common.shapes import small_run
 
-_ROOT = os.environ.get("BCCD_ROOT", "data/bccd")
+_ROOT = root_from("BCCD_ROOT", "data/bccd")
 _MODEL = dict(num_classes=3, smallest=16)  # red and white blood cells, platelets; px of the smallest anchors
 
 

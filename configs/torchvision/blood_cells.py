@@ -9,9 +9,8 @@
 `BCCD_ROOT` names the folder of the data; images are reduced to 160 px. Minutes on 2 cores; results in projects/bccd.
 """
 
-import os
-
 from sampling_free.config import LazyCall as L
+from sampling_free.data.paths import root_from
 from sampling_free.mechanism import PerForeground
 from sampling_free.torchvision.models import fasterrcnn_resnet10_fpn, retinanet_resnet10_fpn
 from sampling_free.torchvision.train import transforms
@@ -20,7 +19,7 @@ from sampling_free.torchvision.train.datasets import CocoDetection, VocDetection
 from ..common.schedules import steps
 from .common.run import run, sampling_free
 
-_ROOT = os.environ.get("BCCD_ROOT", "data/bccd")
+_ROOT = root_from("BCCD_ROOT", "data/bccd")
 # three kinds of cells and torchvision's background; the images are 640 x 480
 _MODEL = dict(num_classes=4, size=160, smallest=16, weights_backbone=None)
 

@@ -13,15 +13,13 @@ ImageNet weights, its normalisation frozen), one image size, one schedule of 12 
 folder of the data. The cost of a full run was not measured.
 """
 
-import os
-
 from sampling_free.config import LazyCall as L
+from sampling_free.data.paths import root_from
 from sampling_free.detectors import Objectness
 from sampling_free.detectors import atss as ATSS
 from sampling_free.detectors import foveabox as FOVEABOX
 from sampling_free.detectors import paa as PAA
 from sampling_free.detectors.yolov3 import yolov3 as YOLOV3
-from sampling_free.heuristics import FocalLoss
 from sampling_free.mechanism import ConstantScaling, FrozenScaling, GuidedScaling, LearnedScaling, PerForeground
 from sampling_free.torchvision.backbones import EFFICIENTNET_LITE0, TimmPyramid, TimmStages
 from sampling_free.torchvision.models import small_dense, small_fasterrcnn, small_fcos, small_retinanet, small_yolov3
@@ -42,7 +40,7 @@ def _config(model):
 
     def split(name, transform):
         return L(CocoDetection)(
-            root=os.environ.get("PHOTOGRAPHS_ROOT", "data/voc2012_animals"),
+            root=root_from("PHOTOGRAPHS_ROOT", "data/voc2012_animals"),
             images="images",
             annotations=f"annotations/instances_{name}.json",
             transforms=transform,
@@ -85,9 +83,7 @@ def retinanet():
 
 def retinanet_own():
     """Focal Loss."""
-    return _biased_as_focal_loss(
-        sampling_free(_retinanet(), classification_loss=L(FocalLoss)(), scaling=L(ConstantScaling)(w=1.0))
-    )
+    return focal_loss(retinanet())
 
 
 def retinanet_cross_entropy():

@@ -1,5 +1,6 @@
 """What a detector's results say, from COCO files alone: thresholds, confusion, kinds of mistakes, and a report."""
 
+from sampling_free.analysis.bootstrap import paired_interval
 from sampling_free.analysis.confusion import confusion_matrix
 from sampling_free.analysis.errors import error_types
 from sampling_free.analysis.matching import Findings, find
@@ -13,6 +14,7 @@ __all__ = [
     "confusion_matrix",
     "error_types",
     "find",
+    "paired_interval",
     "threshold_curve",
     "write_report",
 ]

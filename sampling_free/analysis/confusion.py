@@ -1,4 +1,4 @@
-"""Which class is taken for which? Letters: K categories."""
+"""The confusion matrix: how often a detector takes one class for another. Letters: K categories."""
 
 import numpy as np
 

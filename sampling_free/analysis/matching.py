@@ -6,7 +6,8 @@ Letters: D detections, G objects, K categories, T thresholds of IoU (0.5 to 0.95
 import contextlib
 import copy
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,19 @@ class Findings:
     found: Bools
     found_by: Ints
     average_precision: Floats
+
+    def save(self, path: Path) -> None:
+        """Write all of it to a file of numpy's, compressed; ids of images become texts."""
+        values: dict[str, Any] = {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+        texts = {name: np.array([str(value) for value in getattr(self, name)]) for name in ("categories", "images")}
+        np.savez_compressed(path, **values | texts)
+
+    @classmethod
+    def load(cls, path: Path) -> "Findings":
+        """What `save` wrote."""
+        with np.load(path, allow_pickle=False) as content:
+            values: dict[str, Any] = {name: content[name] for name in content.files}
+        return cls(**values | {name: values[name].tolist() for name in ("categories", "images")})
 
 
 def find(truth: dict[str, Any], results: list[dict[str, Any]]) -> Findings:

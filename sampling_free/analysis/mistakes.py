@@ -54,17 +54,9 @@ def picture_of(findings: Findings, place: int, file: Path, threshold: float) -> 
         Box(_corners(findings.boxes[i]), names[findings.classes[i]], float(findings.scores[i]), dashed=not hit)
         for i, hit in zip(kept, findings.hits[0, kept], strict=True)
     ]
-    drawn = [_limited(draw_boxes(image, boxes, side=_SIDE, colors=colors)) for boxes in (objects, detections)]
+    drawn = [draw_boxes(image, boxes, side=_SIDE, most=_SIDE, colors=colors) for boxes in (objects, detections)]
     gap = np.full((drawn[0].shape[0], 8, 3), 128, np.uint8)
     return _address(np.hstack([drawn[0], gap, drawn[1]]))
-
-
-def _limited(image: Any) -> Any:
-    scale = _SIDE / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def _corners(xywh: Sequence[float]) -> tuple[float, float, float, float]:

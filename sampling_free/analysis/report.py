@@ -24,7 +24,7 @@ _COLORS = {"precision": "#0072B2", "recall": "#009E73", "F1": "#D55E00"}
 
 
 def write_report(folder: Path, truth: dict[str, Any], results: list[dict[str, Any]], image_folder: Path) -> Path:
-    """Write `report.html` and `analysis.json`; returns the path of the former.
+    """Write `report.html`, `analysis.json` and `findings.npz`; returns the path of the first.
 
     Args:
         folder: of the run; its name is the title.
@@ -34,6 +34,7 @@ def write_report(folder: Path, truth: dict[str, Any], results: list[dict[str, An
     """
     findings = find(truth, results)
     summary = summarize(findings)
+    findings.save(folder / "findings.npz")
     _write(folder / "analysis.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
     files = {image["id"]: image_folder / image["file_name"] for image in truth["images"]}
     page = _TEMPLATES.get_template("report.html.jinja").render(

@@ -1,6 +1,7 @@
 """What the command lines `sampling-free NAME` and `python -m sampling_free.commands.NAME` share."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +21,12 @@ def run(command: Callable[[Sequence[str] | None], int], arguments: Sequence[str]
     quiet_libraries()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        return command(arguments)
+        status = command(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # who reads, such as `head`, has enough; what is left must not be written at the end either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

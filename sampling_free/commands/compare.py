@@ -23,6 +23,7 @@ from pathlib import Path
 
 from sampling_free import config
 from sampling_free.commands import command_line, table
+from sampling_free.commands.differences import differences
 from sampling_free.errors import UserError
 from sampling_free.pictures import read_json
 
@@ -32,7 +33,7 @@ _TRAIN = (sys.executable, "-m", "sampling_free.commands.train")  # a process of 
 _DIVERGED, _INTERRUPTED = 3, 130  # its exit statuses
 _MARKS = ("<!-- table -->", "<!-- /table -->")
 # what a comparison reads of a run: nothing of a former run may stand in for what this one did not write
-_READ = ("result.json", "metrics.csv", "examples.json", "precision_recall.json")
+_READ = ("result.json", "metrics.csv", "examples.json", "precision_recall.json", "findings.npz")
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def compare(
             run.train(resume=kept)
     folders = {row.name: [run.folder for run in runs if run.name == row.name] for row in rows}
     results = {name: [read_json(folder / "result.json") for folder in of_row] for name, of_row in folders.items()}
-    text = table.markdown(results)
+    text = table.markdown(results) + differences(folders, results)
     (output / "table.md").write_text(text, encoding="utf-8")
     table.write_csv(output / "table.csv", results)
     from sampling_free.pictures import save_comparison  # loads what draws

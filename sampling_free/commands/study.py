@@ -32,12 +32,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from sampling_free import config
+from sampling_free import config, pictures
 from sampling_free.commands import command_line, study_table
 from sampling_free.data.holdout import split_images
 from sampling_free.errors import UserError
 from sampling_free.lazy import run_file
-from sampling_free.pictures import read_json
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +82,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Of the files that the run leaves."""
+        """The name of the run's files, without an ending."""
         return f"{self.row.slug}-{self.kind}{self.number}"
 
 
@@ -129,9 +128,9 @@ class Study:
         return [Job(row, "tune", number) for number in range(len(self.rates))] if len(self.rates) > 1 else []
 
     def result(self, job: Job) -> dict[str, Any] | None:
-        """What a run found, if it has ended."""
+        """The results of a run, or None if the run has not ended."""
         path = self.output / f"{job.name}.json"
-        return read_json(path) if path.is_file() else None
+        return pictures.read_json(path) if path.is_file() else None
 
     def rate(self, row: Row) -> float | None:
         """The rate with the highest AP on the held-out images; None before all its short runs have ended."""
@@ -221,7 +220,7 @@ def _keep(study: Study, job: Job, work: Path, status: int) -> None:
         "config": job.row.config,
         "overrides": _portable(study.overrides(job, work), study.output),
         "versions": _versions(),
-        **read_json(work / job.name / "result.json"),
+        **pictures.read_json(work / job.name / "result.json"),
     }
     study.output.mkdir(parents=True, exist_ok=True)
     path = study.output / f"{job.name}.json"
@@ -260,6 +259,9 @@ def command(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--table", action="store_true", help="train nothing, only write the table")
     parser.add_argument("--rates", action="store_true", help="train nothing, only write what the short runs found")
     parser.add_argument("--publish", type=Path, help="a Markdown file with <!-- table --> marks to put the table in")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="draw curves and detections of each row's first seed"
+    )
     options = parser.parse_args(arguments)
     study = Study(options.study, options.output)
     if not options.table and not options.rates:
@@ -268,6 +270,13 @@ def command(arguments: Sequence[str] | None = None) -> int:
     if options.publish:
         study_table.publish(options.publish, text)
     sys.stdout.write(f"\n{text}\n")
+    if options.pictures:
+        folders = {row.name: options.work / Job(row, "seed", 0).name for row in study.rows}
+        there = {name: folder for name, folder in folders.items() if (folder / "result.json").is_file()}
+        if not there:
+            raise UserError(f"{options.work} has no run to draw; --work names the folder of the runs themselves")
+        for picture in pictures.save_comparison(options.pictures, there):
+            sys.stdout.write(f"{picture}\n")
     return 0
 
 

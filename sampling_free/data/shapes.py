@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
+from sampling_free.data.paths import within
 from sampling_free.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ def generate_shapes(root: str | Path, settings: ShapesSettings | None = None) ->
     Raises:
         UserError: `root` holds something else, or shapes of other settings, or cannot be written.
     """
-    root, settings = Path(root), settings or ShapesSettings()
+    root, settings = within(root), settings or ShapesSettings()
     fingerprint = _fingerprint(settings)
     if root.exists():
         marker = root / "shapes.json"

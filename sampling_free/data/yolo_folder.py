@@ -127,7 +127,7 @@ def _labels_of(image: Path) -> Path:
 
 
 def _lines(file: Path) -> Iterator[tuple[str, str]]:
-    """Where each line stands, and what it says; an image without a file is one without objects."""
+    """The place and the text of each line; an image without a label file has no objects."""
     if not file.is_file():
         return
     try:

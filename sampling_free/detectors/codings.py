@@ -16,14 +16,14 @@ _MAX_LOG_RATIO = math.log(1000 / 16)  # no box is decoded larger than this many 
 
 
 class Coding(Protocol):
-    """What every coding answers to."""
+    """The interface of every coding."""
 
     def encode(self, boxes: Tensor, anchors: Anchors) -> Tensor:
-        """What a head should say for these boxes."""
+        """The targets that a head learns for these boxes."""
         ...
 
     def decode(self, raw: Tensor, anchors: Anchors) -> Tensor:
-        """The boxes that it says."""
+        """The boxes that the head's output `raw` stands for."""
         ...
 
 

@@ -56,7 +56,7 @@ class NoQuality:
         return classes
 
     def thresholded(self, classes: Tensor, quality: Tensor | None) -> Tensor:
-        """What the score threshold is compared with."""
+        """The scores that are compared with the score threshold."""
         return classes
 
 

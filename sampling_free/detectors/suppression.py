@@ -20,7 +20,7 @@ class Suppression:
         self.most = most
 
     def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
-        """What stays, best first."""
+        """The detections that remain, sorted by score, best first."""
         kept = batched_nms(boxes, scores, labels, self.iou)[: self.most]
         return boxes[kept], scores[kept], labels[kept]
 
@@ -43,7 +43,7 @@ class ScoreVoting(Suppression):
         self.least = least
 
     def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
-        """What stays, best first, with voted boxes."""
+        """The detections that remain, sorted by score, best first, with voted boxes."""
         kept, kept_scores, kept_labels = super().__call__(boxes, scores, labels)
         iou = box_iou(kept, boxes)
         neighbour = (iou > self.least) & (kept_labels[:, None] == labels)

@@ -82,7 +82,7 @@ class Dense(HostDetector):
 
     @property
     def statistics(self) -> ForegroundStatistics:
-        """Of the head."""
+        """The foreground statistics of the head."""
         return self.head.statistics
 
     @property
@@ -183,7 +183,7 @@ class DarkNet53Backbone(Backbone):
 
     @property
     def size_divisibility(self) -> int:
-        """Of the padded images."""
+        """The number that divides the height and width of padded images."""
         return DarkNet53.strides[-1]
 
 

@@ -96,7 +96,7 @@ class SamplingFreeRetinaNet(OneStage, RetinaNet):
     def _box_loss(
         self, anchors: list[Boxes], deltas: list[Tensor], gt_boxes: list[Tensor], foreground: Tensor
     ) -> Tensor:
-        """Of some images' foreground `(N, R)`: a sum, or an average if the loss is one."""
+        """The box loss of the foreground `(N, R)` of N images: a sum, or an average if the loss is one."""
         if self.box_loss is None:
             return _dense_box_regression_loss(
                 anchors,

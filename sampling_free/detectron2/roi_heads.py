@@ -155,7 +155,7 @@ class SamplingFreeROIHeads(StandardROIHeads):
         return kept
 
     def _choice(self) -> ExampleChoice:
-        """Which proposals train."""
+        """The rule that chooses the proposals that train."""
         return self.sampling
 
     def _predictors(self) -> list[Any]:

@@ -111,7 +111,7 @@ class SamplingFreeRPN(RPN):
 
 
 def _evidence(anchors: Tensor, logits: Tensor, boxes: Tensor, labels: Tensor) -> Evidence:
-    """Of one image: anchors `(R, 4)`, logits `(R,)`, the box that each anchor overlaps most `(R, 4)`, labels `(R,)`."""
+    """The evidence of one image, from anchors and their best boxes `(R, 4)`, and logits and labels `(R,)`."""
     return Evidence(
         lambda: Predictions(
             F.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0).float(), reduction="none")

@@ -44,7 +44,7 @@ class Evidence:
 
     @cached_property
     def predictions(self) -> Predictions:
-        """Of the head as it is now."""
+        """The predictions of the head with its current weights."""
         with torch.no_grad():
             return self._predict()
 
@@ -65,7 +65,7 @@ class Evidence:
 
 
 class ExampleChoice(Protocol):
-    """What every choice of examples answers to."""
+    """The interface of every choice of examples."""
 
     def __call__(self, labels: Tensor, num_classes: int, evidence: Evidence | None = None) -> Tensor:
         """Labels `(R,)` of one image in, the same with the examples that do not train set to `-1` out."""

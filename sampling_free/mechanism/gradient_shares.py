@@ -83,7 +83,7 @@ class GradientShares:
 
 
 class _Head:
-    """What one head says during a step."""
+    """The losses and examples of one head, recorded during a step."""
 
     def __init__(self) -> None:
         self.start(listening=False)
@@ -96,7 +96,7 @@ class _Head:
         self.localization: list[Tensor] = []
 
     def hear_losses(self, _: nn.Module, arguments: tuple[Any, ...], scaled: Mapping[str, Tensor]) -> None:
-        """Of a `LossScaling`: the losses as they train."""
+        """Record the scaled losses of a `LossScaling`, as they train."""
         if not self.listening:
             return
         names = (arguments[1],) if isinstance(arguments[1], str) else arguments[1]
@@ -105,7 +105,7 @@ class _Head:
                 (self.classification if name in names else self.localization).append(loss)
 
     def hear_examples(self, _: nn.Module, arguments: tuple[Any, ...], __: Tensor) -> None:
-        """Of a classification loss: logits, labels and C."""
+        """Record the logits, the labels and C of a classification loss."""
         if self.listening:
             logits, labels, num_classes = arguments
             self.examples.append(([logits] if isinstance(logits, Tensor) else list(logits), labels, num_classes))
@@ -148,7 +148,7 @@ def _norm(losses: Iterable[Tensor], parameters: list[nn.Parameter]) -> float:
 
 
 def _gradients(losses: Iterable[Tensor], places: list[Any]) -> tuple[Tensor, ...]:
-    """Of a sum of losses, in their float32; the graph stays for the step's own backward pass."""
+    """The gradients of the losses' sum, taken in float32; the graph stays for the step's own backward pass."""
     losses = list(losses)
     if not losses:
         return tuple(torch.zeros_like(place) for place in places)

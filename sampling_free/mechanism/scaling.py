@@ -68,7 +68,7 @@ class LossScaling(nn.Module, ABC):
 
     @abstractmethod
     def scale(self, losses: Losses, classification: tuple[str, ...], localization: tuple[str, ...]) -> Losses:
-        """What a variant does; see `forward`."""
+        """Scale the losses by the rule of a subclass; see `forward`."""
 
 
 class ConstantScaling(LossScaling):

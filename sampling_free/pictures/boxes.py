@@ -30,6 +30,7 @@ _PALETTE: list[Color] = [
 ]
 _OPACITY = 0.4  # of masks
 _DASH = 7  # pixels
+_LARGEST = 16_000  # pixels of a side: JPEG has no more than 65,500, and few viewers show so many
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,12 @@ def class_colors(names: Iterable[str]) -> dict[str, Color]:
 
 
 def draw_boxes(
-    image: Image, boxes: Sequence[Box], *, side: int = 480, colors: Mapping[str, Color] | None = None
+    image: Image,
+    boxes: Sequence[Box],
+    *,
+    side: int = 480,
+    most: int = _LARGEST,
+    colors: Mapping[str, Color] | None = None,
 ) -> Image:
     """A copy of the image, its longer side scaled to at least `side` pixels, with masks, boxes, classes and scores.
 
@@ -65,10 +71,12 @@ def draw_boxes(
         image: `(H, W, 3)` uint8 RGB.
         boxes: what to draw; boxes with high scores lie on top.
         side: pixels.
+        most: pixels that the longer side has at most.
         colors: per class; default: `class_colors` of the classes of these boxes.
     """
-    zoom = max(1.0, side / max(image.shape[:2]))
-    size = (round(image.shape[1] * zoom), round(image.shape[0] * zoom))
+    longer = max(image.shape[:2])
+    zoom = min(max(1.0, side / longer), most / longer)
+    size = (max(1, round(image.shape[1] * zoom)), max(1, round(image.shape[0] * zoom)))
     palette = colors if colors is not None else class_colors(box.name for box in boxes)
     pixels = np.asarray(PIL.fromarray(image).resize(size, PIL.Resampling.BICUBIC)).copy()
     for box in boxes:

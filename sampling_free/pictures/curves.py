@@ -65,7 +65,7 @@ def plot_losses(path: str | Path, runs: Mapping[str, str | Path]) -> None:
 
 
 def _loss_panel(axes: Axes, runs: Mapping[str, Metrics], figure_of: Callable[[Metrics], Curve]) -> None:
-    """Of each run every value thinly, their running mean on top, on a logarithmic scale."""
+    """Draw each run's values as a thin line and their running mean on top, on a logarithmic scale."""
     axes.set_yscale("log")
     curves = {name: figure_of(run).positive() for name, run in runs.items()}
     largest = [curve.values.max() for name, curve in curves.items() if len(curve.steps) and not runs[name].diverged]

@@ -101,7 +101,7 @@ def save_examples(path: str | Path, runs: Mapping[str, Sequence[Example]]) -> No
     colors = class_colors(box.name for row in rows for boxes in row for box in boxes)
     images = [first[i].image() for i in chosen]
     drawn = [
-        [draw_boxes(image, boxes, side=_SIDE, colors=colors) for boxes in row]
+        [draw_boxes(image, boxes, side=_SIDE, most=2 * _SIDE, colors=colors) for boxes in row]
         for image, row in zip(images, rows, strict=True)
     ]
     save_grid(path, drawn, ["ground truth", *runs], _NOTE)

@@ -1,4 +1,4 @@
-"""Whose gradient it was over a run: foreground's in the classification layer, classification's in the backbone."""
+"""Figure of gradient shares over a run: foreground in the classification layer, classification in the backbone."""
 
 from collections.abc import Mapping
 from pathlib import Path

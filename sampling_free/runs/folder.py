@@ -22,7 +22,9 @@ logger = logging.getLogger(__name__)
 
 
 # beside config.yaml: what an evaluation leaves in a folder of its own
-_OF_EVALUATION = re.compile(r"(coco_results_\w+|precision_recall|examples|analysis)\.json|report\.html|pictures")
+_OF_EVALUATION = re.compile(
+    r"(coco_results_\w+|precision_recall|examples|analysis)\.json|report\.html|findings\.npz|pictures"
+)
 # of no meaning here, and never touched: logs of a shell or a queue, what file browsers leave
 _IGNORED = re.compile(r".+\.(log|out|err)|\.DS_Store|\.gitkeep|\.writable-\d+|.+\.partial")
 _CHECKPOINTS = re.compile(r"(last|best|older)\.(ckpt|pth)(\.partial)?")
@@ -36,7 +38,7 @@ def open_folder(folder: str | Path) -> Path:
     """
     if not isinstance(folder, str | Path) or not str(folder).strip():
         raise UserError(f"train.output_dir must be the path of a folder, not {folder!r}; is a variable of it unset?")
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable-{os.getpid()}"
@@ -198,7 +200,7 @@ class _Recorder:
         self.error: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """As of a file."""
+        """Write to the file; an error is kept and raised."""
         try:
             return self.file.write(data)
         except OSError as error:
@@ -206,7 +208,7 @@ class _Recorder:
             raise
 
     def flush(self) -> None:
-        """As of a file."""
+        """Flush the file."""
         self.file.flush()
 
 

@@ -1,4 +1,4 @@
-"""Which engine runs a config, and on how many processes, in the words of detectron2's command line."""
+"""The engine and the processes of a config, with the options of detectron2's command line."""
 
 import importlib
 import sys

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from sampling_free import config
 from sampling_free.errors import UserError
 from sampling_free.runs.launch import Launch
 
@@ -100,7 +101,7 @@ def nodes_of(cfg: DictConfig) -> dict[str, Any]:
     """
     nodes: dict[str, Any] = {}
     for name in ("train", "model", "optimizer", "lr_multiplier", "dataloader"):
-        nodes[name] = OmegaConf.to_container(cfg[name], resolve=True) if OmegaConf.is_config(cfg.get(name)) else None
+        nodes[name] = config.plain(cfg[name]) if OmegaConf.is_config(cfg.get(name)) else None
         if not isinstance(nodes[name], dict):
             raise UserError(f"{name} must be a mapping of keys to values, not {cfg.get(name)!r}")
     for name in ("optimizer", "lr_multiplier", "model"):
@@ -113,6 +114,8 @@ def nodes_of(cfg: DictConfig) -> dict[str, Any]:
             raise UserError(f"dataloader.{split} must be a mapping of keys to values, not {node!r}")
         rules = {batch: whole(least, "a whole number of images, at least 1, in a batch"), "num_workers": whole(0)}
         check_options({batch: 1, "num_workers": 0} | node, rules, where=f"dataloader.{split}")
+        if "dataset" in node and not isinstance(node["dataset"], dict):
+            raise UserError(f"dataloader.{split}.dataset must say what it calls (_target_), not {node['dataset']!r}")
     return nodes
 
 

@@ -36,7 +36,7 @@ def draw_first_batches(
     """
     colors = class_colors(categories)
     drawn = [
-        [draw_boxes(np.ascontiguousarray(image), boxes, side=320, colors=colors) for image, boxes in row]
+        [draw_boxes(np.ascontiguousarray(image), boxes, side=320, most=960, colors=colors) for image, boxes in row]
         for row in rows
     ]
     save_grid(path, drawn)

@@ -1,4 +1,4 @@
-"""How long an iteration takes, and how much memory a run needs."""
+"""Measure the time of an iteration and the memory of a run."""
 
 import resource
 import statistics
@@ -34,7 +34,7 @@ class Stopwatch:
 
     @property
     def peak_memory_mb(self) -> float:
-        """Of the GPU's allocations, or of the process without one."""
+        """The peak of the GPU's allocations in MiB; without a GPU, the peak of the process."""
         if torch.cuda.is_available():
             return torch.cuda.max_memory_allocated() / 2**20
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

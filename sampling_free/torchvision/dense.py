@@ -15,7 +15,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from sampling_free.detectors import DarkNet53, DenseDetector, atss, foveabox, paa, yolov3
 from sampling_free.errors import UserError
-from sampling_free.torchvision.structures import Target, check_all_labels
+from sampling_free.torchvision.structures import Target, check_targets
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # RGB in [0, 1]
 
@@ -78,7 +78,7 @@ class DenseModel(nn.Module):
 def _check_targets(targets: list[Target] | None, num_classes: int) -> None:
     if targets is None:
         raise UserError("a model in training mode needs targets; call model.eval() to detect")
-    check_all_labels(targets, num_classes)
+    check_targets(targets, num_classes)
     for place, target in enumerate(targets):
         empty = (target["boxes"][:, 2:] <= target["boxes"][:, :2]).any(dim=1)
         if empty.any():

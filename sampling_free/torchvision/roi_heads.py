@@ -21,7 +21,7 @@ from sampling_free.torchvision.inherited import inherited
 from sampling_free.torchvision.structures import (
     Target,
     all_labelled,
-    check_labels,
+    check_targets,
     check_types,
     ground_truth,
     objectness_labels,
@@ -106,8 +106,7 @@ class SamplingFreeRoIHeads(RoIHeads):
     def _check_labels(self, targets: list[Target]) -> None:
         classifier = getattr(self.box_predictor, "cls_score", None)
         if classifier is not None:  # an own predictor may be built otherwise
-            for target in targets:
-                check_labels(target, classifier.out_features, lowest=1)  # 0 is the background
+            check_targets(targets, classifier.out_features, lowest=1)  # 0 is the background
 
     @torch.jit.unused
     def _forward_training(

@@ -33,7 +33,7 @@ def labels_of_matches(targets: list[Target], matched_idxs: list[Tensor], num_cla
         UserError: a ground-truth label has no column.
     """
     labels = []
-    check_all_labels(targets, num_classes)
+    check_targets(targets, num_classes)
     for target, matches in zip(targets, matched_idxs, strict=True):
         classes = torch.cat([target["labels"], target["labels"].new_tensor([num_classes, -1])])
         # a negative index counts from the end: -1 must find the background, -2 the ignored
@@ -90,14 +90,27 @@ def check_boxes(target: Mapping[str, Any]) -> None:
         )
 
 
-def check_all_labels(targets: Sequence[Target], num_classes: int) -> None:
-    """`check_labels` of every image, for one wait for the device."""
+def check_targets(targets: Sequence[Target], num_classes: int, lowest: int = 0) -> None:
+    """`check_labels` of every image, and what torchvision lets pass: boxes that are no numbers, labels without a box.
+
+    One wait for the device, whatever the number of images.
+
+    Raises:
+        UserError: naming the image where the target says which.
+    """
+    for target in targets:
+        if len(target["labels"]) != len(target["boxes"]):
+            numbers = f"{len(target['boxes'])} boxes and {len(target['labels'])} labels"
+            raise UserError(f"the target{_of_image(target)} has {numbers}")
     labels = torch.cat([target["labels"] for target in targets]) if targets else torch.empty(0)
-    if labels.numel():
-        lowest, highest = torch.stack(labels.aminmax()).tolist()
-        if lowest < 0 or highest >= num_classes:
-            for target in targets:
-                check_labels(target, num_classes)
+    if not labels.numel():
+        return
+    finite = torch.cat([target["boxes"] for target in targets]).isfinite().all()
+    least, most, finite = torch.stack([*labels.aminmax(), finite.to(labels.dtype)]).tolist()
+    if least < lowest or most >= num_classes or not finite:
+        for target in targets:
+            check_labels(target, num_classes, lowest)
+            check_boxes(target)
 
 
 def objectness_labels(labels: Tensor) -> Tensor:

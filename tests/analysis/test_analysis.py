@@ -14,14 +14,18 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from sampling_free.analysis import (
+    Findings,
     best_threshold,
     confusion_matrix,
     error_types,
     find,
+    paired_interval,
     threshold_curve,
     write_report,
 )
+from sampling_free.analysis.bootstrap import Resampled
 from sampling_free.analysis.report import summarize
+from sampling_free.errors import UserError
 
 CATEGORIES = [{"id": 7, "name": "cat"}, {"id": 3, "name": "dog"}, {"id": 9, "name": "bird & <fish>"}]
 
@@ -73,6 +77,44 @@ def test_average_precision_is_that_of_pycocotools(random_pair):
     assert np.nanmean(findings.average_precision) == pytest.approx(evaluation.stats[0])
     assert np.nanmean(findings.average_precision[0]) == pytest.approx(evaluation.stats[1])
     assert findings.categories == ["dog", "cat", "bird & <fish>"]
+
+
+def test_ap_of_a_sample_is_that_of_pycocotools_on_the_images_as_often(random_pair):
+    truth, results = random_pair
+    # scores that differ: equal ones stand in the order of the images
+    results = [box | {"score": box["score"] + number * 1e-7} for number, box in enumerate(results)]
+    weights = np.array([2, 0, 1, 3])
+    sample = {"images": [], "annotations": [], "categories": truth["categories"]}
+    found = []
+    for image, times in enumerate(weights):
+        boxes = [box for box in truth["annotations"] if box["image_id"] == image]
+        for name in (f"{image}-{copy}" for copy in range(times)):
+            sample["images"].append({"id": name})
+            sample["annotations"] += [box | {"image_id": name} for box in boxes]
+            found += [box | {"image_id": name} for box in results if box["image_id"] == image]
+    expected = 100 * np.nanmean(find(sample, found).average_precision)
+    resampled = Resampled(find(truth, results))
+    # copies of a detection count one after the other there, at once here
+    assert resampled.average_precision(weights) == pytest.approx(expected, abs=0.5)
+    whole = 100 * np.nanmean(find(truth, results).average_precision)
+    assert resampled.average_precision(np.ones(4, dtype=int)) == pytest.approx(whole)
+
+
+def test_the_interval_holds_the_difference_and_is_none_for_one_detector(random_pair, tmp_path):
+    truth, results = random_pair
+    better = results + results_of(
+        (box["image_id"], box["category_id"], box["bbox"], 0.995) for box in truth["annotations"][::3]
+    )
+    pair = [find(truth, some) for some in (results, better)]
+    assert paired_interval(pair[0], pair[0], samples=20) == (0, 0, 0)
+    difference, low, high = paired_interval(*pair, samples=200)
+    assert 0 < low < difference < high
+    pair[1].save(tmp_path / "findings.npz")
+    again, every = Findings.load(tmp_path / "findings.npz"), np.ones(4, dtype=int)
+    assert again.images == ["0", "1", "2", "3"] and again.categories == pair[1].categories
+    assert Resampled(again).average_precision(every) == Resampled(pair[1]).average_precision(every)
+    with pytest.raises(UserError, match="different images"):
+        paired_interval(find(truth_of([DOG], images=2), []), pair[0])
 
 
 def test_the_curve_is_that_of_a_loop(random_pair):

@@ -43,3 +43,9 @@ def test_the_public_names_are_the_mechanism_s():
     assert {*mechanism.__all__} <= {*dir(sampling_free)}
     with pytest.raises(AttributeError, match="no attribute 'missing'"):
         _ = sampling_free.missing
+
+
+def test_a_reader_that_has_enough_ends_a_command_without_a_word():
+    line = f"{sys.executable} -m sampling_free configs | head -n 1"
+    ended = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+    assert ended.stdout.count("\n") == 1 and not ended.stderr

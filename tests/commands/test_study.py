@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sampling_free.commands.study import Job, Study, _portable, run
+from sampling_free.commands.study import Job, Study, _portable, command, run
 from sampling_free.commands.study_table import markdown, paired_half_width
 from sampling_free.data import generate_shapes
 from sampling_free.data.holdout import split_images
@@ -41,7 +41,7 @@ def write_study(folder, **changes):
     return folder / "study.py"
 
 
-def test_a_study_stops_and_goes_on_and_chooses_rates_on_held_out_images(tmp_path):
+def test_a_study_stops_and_goes_on_and_chooses_rates_on_held_out_images(tmp_path, capsys):
     study = Study(write_study(tmp_path), tmp_path / "results")
     run(study, tmp_path / "work", processes=1, deadline=0.0)
     assert not list((tmp_path / "results").glob("*.json"))
@@ -60,6 +60,11 @@ def test_a_study_stops_and_goes_on_and_chooses_rates_on_held_out_images(tmp_path
     written = (tmp_path / "results" / f"{row.slug}-seed0.json").stat().st_mtime_ns
     run(study, tmp_path / "work", processes=1)  # nothing is left to do
     assert (tmp_path / "results" / f"{row.slug}-seed0.json").stat().st_mtime_ns == written
+    folders = [tmp_path / "study.py", "--output", tmp_path / "results", "--work", tmp_path / "work", "--table"]
+    assert command([str(word) for word in (*folders, "--pictures", tmp_path / "pictures")]) == 0
+    drawn = {file.name for file in (tmp_path / "pictures").iterdir()}
+    assert drawn == {"losses.png", "precision_recall.png", "detections.jpg"}
+    assert str(tmp_path / "pictures" / "losses.png") in capsys.readouterr().out
 
 
 def test_short_runs_never_see_the_validation_images(tmp_path):

@@ -4,7 +4,7 @@ from sampling_free.errors import UserError
 from sampling_free.runs.options import POSITIVE, SHARED, check_options, null_or, whole
 
 GOOD = {"init_checkpoint": "", "max_iter": 1, "eval_period": 0, "log_period": 1, "seed": 0}
-GOOD |= {"clip_grad": None, "prior": "auto"}
+GOOD |= {"clip_grad": None, "prior": "auto", "gradient_shares": False}
 
 
 @pytest.mark.parametrize(

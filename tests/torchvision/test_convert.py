@@ -171,6 +171,18 @@ def test_labels_out_of_range_are_refused(builder, label):
         make_sampling_free(builder()).train()(images, targets)
 
 
+@pytest.mark.parametrize("builder", [tiny.retinanet, tiny.fcos, tiny.faster_rcnn])
+def test_boxes_that_are_no_numbers_and_labels_without_a_box_are_refused(builder):
+    for name, value, words in (
+        ("boxes", torch.tensor([[4.0, float("nan"), 24, 26]]), "box .*nan.* of image 41 is no"),
+        ("labels", torch.tensor([1, 2]), "the target of image 41 has 1 boxes and 2 labels"),
+    ):
+        images, targets = tiny.batch()
+        targets[1][name] = value
+        with pytest.raises(UserError, match=words):
+            make_sampling_free(builder()).train()(images, targets)
+
+
 def test_what_makes_no_sense_is_refused():
     refused = {
         "trains every example anyway": lambda: make_sampling_free(tiny.retinanet(), sampling=BiasedSampling()),

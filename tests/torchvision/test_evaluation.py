@@ -98,6 +98,7 @@ class Labelled:
         self.image_ids = sorted(self.coco.imgs)
         self.categories = ["a", "b", "never"]
         self.category_of_label = {1: 2, 2: 70, 3: 71}
+        self.background = frozenset()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,8 +1,7 @@
 """COCO 2017, 1x: 90,000 iterations at batch 16, as the papers train. The data lie in $COCO_ROOT, or override root."""
 
-import os
-
 from sampling_free.config import LazyCall as L
+from sampling_free.data.paths import root_from
 from sampling_free.torchvision.train import transforms
 from sampling_free.torchvision.train.datasets import CocoDetection
 
@@ -24,6 +23,6 @@ def _data():
 
 
 def _split(name, transform):
-    root = os.environ.get("COCO_ROOT", "data/coco")
+    root = root_from("COCO_ROOT", "data/coco")
     annotations = f"annotations/instances_{name}.json"
     return L(CocoDetection)(root=root, images=name, annotations=annotations, transforms=L(transform)(), masks=False)

@@ -1,8 +1,7 @@
 """PASCAL VOC 07+12 -> 07 test: 18,000 iterations at batch 16, as v2 Table VI. The data lie in $VOC_ROOT."""
 
-import os
-
 from sampling_free.config import LazyCall as L
+from sampling_free.data.paths import root_from
 from sampling_free.torchvision.train import transforms
 from sampling_free.torchvision.train.datasets import VocDetection
 
@@ -23,4 +22,4 @@ def on_voc(model, lr=0.01):
 
 
 def _splits(names, transform):
-    return L(VocDetection)(root=os.environ.get("VOC_ROOT", "data/VOCdevkit"), splits=names, transforms=L(transform)())
+    return L(VocDetection)(root=root_from("VOC_ROOT", "data/VOCdevkit"), splits=names, transforms=L(transform)())

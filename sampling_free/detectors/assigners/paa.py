@@ -26,7 +26,7 @@ class ClassificationCost(Protocol):
 
 
 class RankingCost(Protocol):
-    """By what candidates are ranked: from both of their losses, `(E,)` each, to costs `(E,)`."""
+    """A rule that ranks candidates: it turns their two losses, `(E,)` each, into costs `(E,)`."""
 
     def __call__(self, classification: Tensor, localization: Tensor) -> Tensor:
         """Costs of an image's candidates."""

@@ -127,7 +127,7 @@ class Matched(DatasetEvaluator):
         self.numbers = numbers
 
     def reset(self) -> None:
-        """As the evaluator."""
+        """Call the wrapped evaluator's method of this name."""
         self.evaluator.reset()
 
     def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
@@ -135,7 +135,7 @@ class Matched(DatasetEvaluator):
         self.evaluator.process(inputs, [self._renumbered(output) for output in outputs])
 
     def evaluate(self) -> Any:
-        """As the evaluator."""
+        """Call the wrapped evaluator's method of this name."""
         return self.evaluator.evaluate()
 
     def _renumbered(self, output: dict[str, Any]) -> dict[str, Any]:

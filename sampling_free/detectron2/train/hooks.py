@@ -80,7 +80,7 @@ class BestCheckpointer(hooks.BestCheckpointer):
         return {"best_metric": self.best_metric, "best_iter": self.best_iter}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """What `state_dict` gave."""
+        """Restore the state that `state_dict` returned."""
         self.best_metric, self.best_iter = state_dict["best_metric"], state_dict["best_iter"]
 
 

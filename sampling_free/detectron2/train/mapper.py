@@ -21,7 +21,7 @@ class Mapper(DatasetMapper):
     """detectron2's `DatasetMapper`, whose images are read as everywhere here: 16 bits and floats scaled, for one."""
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
-        """As detectron2's."""
+        """The record of one image, in the form of detectron2's mapper."""
         record = copy.deepcopy(dataset_dict)
         image = utils.convert_PIL_to_numpy(Image.fromarray(read_image(record["file_name"])), self.image_format)
         utils.check_image_size(record, image)

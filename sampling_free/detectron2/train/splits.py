@@ -18,6 +18,7 @@ from detectron2.structures import BoxMode
 from pycocotools import mask as coco_mask
 
 from sampling_free.data import CheckedAnnotations, check_annotations, generate_shapes, read_voc
+from sampling_free.data.paths import existing, within
 from sampling_free.data.shapes import ShapesSettings
 from sampling_free.errors import UserError
 
@@ -54,11 +55,9 @@ def coco_split(
     Raises:
         UserError: there is no such data set, or something in it cannot be mended by dropping annotations.
     """
-    folder = Path(root)
-    if not folder.is_dir():
-        raise UserError(f"there is no data set at {folder}; set the dataset's root in the config to where it lies")
+    folder = existing(root)
     checked = check_annotations(
-        folder / annotations, folder / images, masks=masks, strict=strict, allow_outside=allow_outside
+        within(folder, annotations), within(folder, images), masks=masks, strict=strict, allow_outside=allow_outside
     )
     records = _records(checked, folder / images)
     return _registered(name, records, checked, filter_empty=filter_empty, json_file=str(folder / annotations))
@@ -87,7 +86,7 @@ def voc_split(
         strict: refuse a data set with any bad annotation.
         leave_out_unlisted: leave out objects of other classes than `classes`, instead of refusing them.
     """
-    pairs = [(Path(root) / folder, split) for folder, split in splits]
+    pairs = [(within(existing(root), folder), split) for folder, split in splits]
     source = " and ".join(f"{folder} ({split})" for folder, split in pairs)
     content = read_voc(pairs, classes, leave_out_unlisted=leave_out_unlisted)
     checked = check_annotations(content, Path(), strict=strict, allow_outside=True, source=source)

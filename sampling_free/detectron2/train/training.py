@@ -106,7 +106,7 @@ class DetectorTrainer(SimpleTrainer):
         return state | {"iteration": min(self.iter, self.max_iter - 1)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """What `state_dict` gave."""
+        """Restore the state that `state_dict` returned."""
         super().load_state_dict(state_dict)
         if state_dict["scaler"]:  # a run without float16 has none
             self.scaler.load_state_dict(state_dict["scaler"])

@@ -21,6 +21,7 @@ from torchvision import tv_tensors
 
 from sampling_free.data import CheckedAnnotations, check_annotations, generate_shapes, matched, read_image, read_voc
 from sampling_free.data.background import with_background
+from sampling_free.data.paths import existing, within
 from sampling_free.data.shapes import ShapesSettings
 from sampling_free.errors import UserError
 from sampling_free.torchvision.train import transforms as presets
@@ -174,19 +175,15 @@ class CocoDetection(DetectionDataset):
         background_share: float = 1.0,
         **options: Any,
     ) -> None:
-        folder = Path(root)
-        if not folder.is_dir():
-            raise UserError(
-                f"there is no data set at {folder}; set the dataset's root in the config (for COCO also the "
-                f"environment variable COCO_ROOT, for VOC VOC_ROOT) to where it lies"
-            )
+        folder = existing(root)
         choices = {"masks": options.get("masks", False), "strict": strict, "allow_outside": allow_outside}
-        path, added = folder / annotations, frozenset[int]()
+        path, added = within(folder, annotations), frozenset[int]()
         content: Any = path
         if background is not None:
-            content, added = with_background(path, folder / background, share=background_share)
-        checked = check_annotations(content, folder / images, source=str(path), **choices)
-        super().__init__(checked, folder / images, **options)
+            content, added = with_background(path, within(folder, background), share=background_share)
+        image_folder = within(folder, images)
+        checked = check_annotations(content, image_folder, source=str(path), **choices)
+        super().__init__(checked, image_folder, **options)
         self.background = added & set(self.image_ids)
 
 
@@ -211,7 +208,7 @@ class VocDetection(DetectionDataset):
         leave_out_unlisted: bool = False,
         **options: Any,
     ) -> None:
-        pairs = [(Path(root) / folder, name) for folder, name in splits]
+        pairs = [(within(existing(root), folder), name) for folder, name in splits]
         source = " and ".join(f"{folder} ({name})" for folder, name in pairs)
         content = read_voc(pairs, classes, leave_out_unlisted=leave_out_unlisted)
         checked = check_annotations(content, Path(), strict=strict, allow_outside=True, source=source)
