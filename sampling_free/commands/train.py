@@ -71,19 +71,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, stop)
     try:
         metrics = run(parser().parse_args(argv))
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except DivergedError as error:
-        say(sys.stderr, f"diverged: {error}\n")
-        return 3
-    except BaseException as error:  # a library may answer the signal with an error of its own
-        if not (stopped or isinstance(error, KeyboardInterrupt)):
-            raise
-        say(sys.stderr, f"{'terminated' if stopped else 'interrupted'}; --resume goes on from the last checkpoint\n")
-        return 143 if stopped else 130
+    except BaseException as error:
+        if stopped or isinstance(error, KeyboardInterrupt):  # a library may answer the signal with an error of its own
+            word, status = ("terminated", 143) if stopped else ("interrupted", 130)
+            say(sys.stderr, f"{word}; --resume goes on from the last checkpoint\n")
+            return status
+        return _told(error)
     say(sys.stdout, *(f"{name:24s} {value:6.2f}\n" for name, value in metrics.items()))
     return 0
+
+
+def _told(error: BaseException) -> int:
+    """Say an error that one sentence explains; returns the exit status, and raises any other."""
+    if isinstance(error, UserError):
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    if isinstance(error, DivergedError):
+        say(sys.stderr, f"diverged: {error}\n")
+        return 3
+    raise error
 
 
 def is_first() -> bool:

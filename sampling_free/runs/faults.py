@@ -1,14 +1,21 @@
-"""Faults of the machine that end a run, said in a sentence: no space, a folder that is gone."""
+"""Faults of the machine that end a run, said in a sentence: no space, a folder or a process that is gone."""
 
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from sampling_free.errors import UserError
 
+PEER_GONE = (
+    "another process of this run ended early; what it said tells why; if it said nothing, the system killed it, "
+    "often because memory is short; --resume goes on from the last checkpoint"
+)
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# torch's two ways to say it
+_WORKER_GONE = re.compile(r"DataLoader worker .*?(?:is killed by signal: (?P<signal>[^.]+)|exited unexpectedly)")
 
 
 def no_space(path: str | Path, error: OSError) -> UserError | None:
@@ -29,10 +36,18 @@ def naming_faults(folder: Path) -> Iterator[None]:
         folder: of the run.
 
     Raises:
-        UserError: there is no space left, or the folder has gone.
+        UserError: there is no space left, the folder has gone, or a worker that loads data has.
     """
     try:
         yield
+    except RuntimeError as error:
+        found = _WORKER_GONE.search(str(error))
+        if found is None:
+            raise
+        raise UserError(
+            f"a process that loads data was killed ({found['signal'] or 'it said nothing'}), often because memory is "
+            f"short: lower dataloader.train.num_workers and dataloader.test.num_workers, and go on with --resume"
+        ) from error
     except OSError as error:
         if not folder.is_dir():
             raise UserError(

@@ -1,6 +1,7 @@
 """The engine and the processes of a config, with the options of detectron2's command line."""
 
 import importlib
+import sys
 import warnings
 from dataclasses import dataclass
 from types import ModuleType
@@ -74,6 +75,10 @@ def engine_of(cfg: DictConfig) -> ModuleType:
 
 def quiet_libraries() -> None:
     """Ignore what detectron2 asks of torch though it is deprecated: nobody here can change that."""
+    # Python's own process that frees what a killed one leaves would speak after the sentence that says why
+    leaked = "ignore:resource_tracker:UserWarning"
+    if leaked not in sys.warnoptions:
+        sys.warnoptions.append(leaked)  # processes that are started inherit them
     warnings.filterwarnings("ignore", message=".torch.jit.script. is deprecated", category=FutureWarning)
     warnings.filterwarnings("ignore", message=".broadcast_buffers. is deprecated", category=FutureWarning)
     warnings.filterwarnings("ignore", message="torch.meshgrid")

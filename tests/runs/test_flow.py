@@ -10,20 +10,9 @@ import torch
 import yaml
 
 from sampling_free.commands import train
-from tests.torchvision import runs as torchvision
-
-HOSTS = ["torchvision", "detectron2"]
+from tests.runs.hosts import HOSTS, host_of
 
 pytestmark = pytest.mark.filterwarnings("default")  # of the hosts' libraries
-
-
-def host_of(name):
-    if name == "torchvision":
-        return torchvision
-    pytest.importorskip("detectron2", reason="detectron2 is not installed: `make setup-detectron2`")
-    from tests.detectron2 import runs
-
-    return runs
 
 
 def rates(folder):

@@ -19,6 +19,7 @@ from detectron2.engine import launch as start_processes
 from detectron2.utils import comm
 
 from sampling_free.errors import DivergedError, UserError
+from sampling_free.runs.faults import PEER_GONE
 from sampling_free.runs.launch import Launch, quiet_libraries
 
 _INTERRUPTED = 130
@@ -54,9 +55,14 @@ def run_in_processes(work: Callable[..., Any], launch: Launch, *arguments: Any) 
                 dist_url=url,
                 args=(Path(place), work, arguments),
             )
-        except (torch.multiprocessing.ProcessExitedException, torch.multiprocessing.ProcessRaisedException):
+        except torch.multiprocessing.ProcessRaisedException:
             _raise_reported(Path(place))
             raise
+        except torch.multiprocessing.ProcessExitedException as error:
+            _raise_reported(Path(place))
+            if error.signal_name is None:
+                raise
+            raise UserError(PEER_GONE) from error
         return _reported(Path(place) / "0") if (Path(place) / "0").is_file() else {}
 
 
@@ -97,10 +103,7 @@ def _guarded(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     except RuntimeError as error:
         if isinstance(error, DivergedError) or not re.search("gloo|NCCL|Connection (closed|reset)", str(error)):
             raise
-        raise UserError(_ENDED_EARLY) from error
-
-
-_ENDED_EARLY = "another process of this run ended early; what it said tells why"
+        raise UserError(PEER_GONE) from error
 
 
 def _reported(file: Path) -> Any:
@@ -111,6 +114,6 @@ def _raise_reported(place: Path) -> None:
     """Raise what a process had to say; that another one ended early only if no other did."""
     outcomes = [_reported(file) for file in sorted(place.iterdir()) if not file.suffix]
     errors = [outcome for outcome in outcomes if isinstance(outcome, UserError | DivergedError)]
-    errors.sort(key=lambda error: str(error) == _ENDED_EARLY)
+    errors.sort(key=lambda error: str(error) == PEER_GONE)
     if errors:
         raise errors[0]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from sampling_free.errors import DivergedError, UserError
+from sampling_free.runs.faults import PEER_GONE
 from sampling_free.runs.launch import Launch
 
 
@@ -23,4 +24,4 @@ def speaking_of_peers(launch: Launch) -> Iterator[None]:
         is_ours = launch.processes == 1 or isinstance(error, DivergedError)
         if is_ours or not re.search("gloo|NCCL", str(error)):
             raise
-        raise UserError("another process of this run ended early; what it said tells why") from error
+        raise UserError(PEER_GONE) from error
