@@ -48,6 +48,11 @@ def naming_faults(folder: Path) -> Iterator[None]:
             f"a process that loads data was killed ({found['signal'] or 'it said nothing'}), often because memory is "
             f"short: lower dataloader.train.num_workers and dataloader.test.num_workers, and go on with --resume"
         ) from error
+    except ConnectionResetError as error:  # how a worker that was killed may show, too
+        raise UserError(
+            "a process that loads data was killed, often because memory is short: lower dataloader.train.num_workers "
+            "and dataloader.test.num_workers, and go on with --resume"
+        ) from error
     except OSError as error:
         if not folder.is_dir():
             raise UserError(
